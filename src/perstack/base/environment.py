@@ -1,0 +1,106 @@
+"""What a command may find in its environment: a short list of ours, and what the call sets."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from perstack.base.answer import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MARK = "PERSTACK_EXEC"
+"""Set for every command to a value of its own, by which what it leaves running is found."""
+
+PASSED = frozenset(
+    {
+        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TMPDIR", "TZ",
+        "LANG", "LANGUAGE", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES",
+        "LC_MONETARY", "LC_NUMERIC", "LC_TIME",
+        "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+    }
+)  # fmt: skip
+"""Variables of the runtime that commands inherit as they are."""
+
+PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
+"""Inherited in either letter case, unless the value holds a user or password."""
+
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$")
+
+# Names by which a loader, an interpreter, a shell or a package manager is told
+# to run something else than it was asked to. Compared in upper case.
+_REFUSED = re.compile(
+    r"LD_.*|DYLD_.*|GCONV_PATH|GLIBC_TUNABLES|LOCPATH|NLSPATH|MALLOC_.*|HOSTALIASES|RES_OPTIONS"
+    r"|PYTHON.*|NODE_OPTIONS|NODE_PATH|NODE_REPL_EXTERNAL_MODULE|NPM_CONFIG_.*|YARN_.*|PNPM_.*"
+    r"|PIP_.*|UV_.*|PIPX_.*|CONDA_.*|VIRTUALENV_.*"
+    r"|PERL.*|RUBYOPT|RUBYLIB|RUBYPATH|GEM_.*|BUNDLE_.*|LUA_.*|PHPRC|PHP_INI_SCAN_DIR"
+    r"|BASH_ENV|ENV|IFS|PS4|PROMPT_COMMAND|SHELLOPTS|BASHOPTS|BASH_FUNC_.*|CDPATH|ZDOTDIR|FPATH"
+    r"|_?JAVA_(TOOL_)?OPTIONS|JAVA_OPTS|JDK_JAVA_OPTIONS|JAVA_HOME|CLASSPATH|MAVEN_OPTS|GRADLE_OPTS"
+    r"|GIT_.*|SSH_ASKPASS|SUDO_ASKPASS|EDITOR|VISUAL|PAGER|MANPAGER|BROWSER|LESSOPEN|LESSCLOSE"
+    r"|DOTNET_STARTUP_HOOKS|CORECLR_.*|COR_.*|ERL_.*|ELIXIR_.*|RUSTC_.*|RUSTFLAGS|CARGO_.*|GOFLAGS"
+    r"|MAKEFLAGS|MFLAGS|GNUMAKEFLAGS|CMAKE_.*|OPENSSL_.*|SSLKEYLOGFILE|TERMINFO|TERMCAP"
+    r"|PERSTACK_.*"
+)
+_ALLOWED = re.compile(
+    r"PYTHON(UNBUFFERED|DONTWRITEBYTECODE|IOENCODING|UTF8|HASHSEED|FAULTHANDLER|DEVMODE|TRACEMALLOC)"
+    r"|GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL|DATE)|GIT_TERMINAL_PROMPT|GIT_OPTIONAL_LOCKS"
+    r"|CARGO_TERM_COLOR"
+)
+
+
+def exec_environment(environ: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """The exact environment of a command: what is passed on, then what the call sets.
+
+    No value that also stands in a variable named like a secret is passed on.
+
+    Raises:
+        Refused: the call sets a variable that `refused_name` refuses, or a value
+            of more than one line.
+    """
+    secrets = {value for name, value in environ.items() if _is_secret(name) and len(value) >= 8}
+    passed = {
+        name: value
+        for name, value in environ.items()
+        if _is_passed(name, value) and not any(secret in value for secret in secrets)
+    }
+    passed.setdefault("PATH", DEFAULT_PATH)
+    for name, value in given.items():
+        reason = refused_name(name)
+        if reason:
+            raise Refused(f"env.{name[:100]!r} {reason}.")
+        if "\n" in value or "\r" in value or "\0" in value:
+            raise Refused(f"env.{name} has a value of more than one line.")
+    return passed | dict(given)
+
+
+def refused_name(name: str) -> str | None:
+    """Why no call may set this variable, whatever the case of its letters; None where it may."""
+    if not _NAME.fullmatch(name):
+        return "is not a variable's name: letters, digits and '_', no digit first"
+    upper = name.upper()
+    if _REFUSED.fullmatch(upper) and not _ALLOWED.fullmatch(upper):
+        return "cannot be set: it makes programs load or run something else"
+    return None
+
+
+def _is_secret(name: str) -> bool:
+    return _SECRET.search(name.upper()) is not None
+
+
+def _is_passed(name: str, value: str) -> bool:
+    if name.upper() in PROXIES:
+        return not _has_userinfo(value)
+    return name in PASSED
+
+
+def _has_userinfo(url: str) -> bool:
+    try:
+        return "@" in (urlsplit(url).netloc or url)
+    except ValueError:
+        return True

@@ -1,0 +1,61 @@
+"""The command line: a table of commands with their help, each loaded when it is called."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from perstack._version import __version__
+from perstack.errors import PerstackError, cause_of
+
+COMMANDS = {
+    "run": ("perstack.cli.run:run", "Run an Expert; its events come on stdout, one JSON a line."),
+    "schema": ("perstack.cli.schema:schema", "Print the JSON Schema of all events."),
+}
+"""Command name to "module:attribute" and its line in `perstack --help`."""
+
+ABOUT = (
+    "Define Experts once in perstack.toml, and run them anywhere. "
+    "Events come on stdout; everything for people goes to stderr."
+)
+
+
+def main() -> NoReturn:
+    """The entry point of `perstack`. Exits with the documented code."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(args: list[str]) -> int:
+    """Run one command line; its exit code. What went wrong is one message on stderr."""
+    if args == ["--version"]:
+        sys.stdout.write(f"perstack {__version__}\n")
+        return 0
+    import click
+
+    from perstack.cli.commands import group
+
+    try:
+        result = group(COMMANDS, ABOUT).main(args, prog_name="perstack", standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    except click.Abort:
+        return 130
+    except (PerstackError, ExceptionGroup) as problem:
+        return _report(problem, with_traceback="--debug" in args)
+    return result if isinstance(result, int) else 0
+
+
+def _report(problem: Exception, *, with_traceback: bool) -> int:
+    """One message for what is the user's to mend; a traceback only for a fault of ours."""
+    from perstack.views.plain import plain
+
+    cause = cause_of(problem)
+    if not isinstance(cause, PerstackError):
+        raise problem
+    sys.stderr.write(f"perstack: {plain(cause.message)}\n")
+    if with_traceback:
+        import traceback
+
+        traceback.print_exception(problem)
+    return cause.exit_code

@@ -1,0 +1,54 @@
+"""The options that `run` has, as a table: flags, help, and the field of `Options` they fill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., object])
+
+VALUES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("--config",), "The perstack.toml to use: a file, or an https URL."),
+    (("--provider",), "The model provider. [default: anthropic]"),
+    (("--model",), "The model. [default: claude-sonnet-4-5]"),
+    (("--reasoning-budget",), "none, minimal, low, medium, high, or a number of tokens."),
+    (("--max-steps",), "Steps that all runs of the job may take together. [default: 100]"),
+    (("--max-retries",), "Failed replies in a row before a run gives up. [default: 5]"),
+    (("--timeout",), "Milliseconds for one generation. [default: 300000]"),
+    (("--workspace",), "The folder the Expert works in. [default: the current one]"),
+    (("--runtime",), "Where the Expert runs: local. [default: local]"),
+    (("--job-id",), "The id of the new job."),
+    (("--continue-job",), "Continue the job of this id."),
+    (("--resume-from",), "Begin a new run at this checkpoint of the continued job."),
+)
+"""Options that take one value; each is checked where it is understood, not here."""
+
+REPEATED: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("--env-path",), "A .env file. Repeatable. [default: .env, .env.local]"),
+    (("--env",), "A variable for the Expert's tools: NAME or NAME=VALUE. Repeatable."),
+)
+"""Options that may be given several times."""
+
+FLAGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("--continue",), "continue_latest", "Continue the newest job of the workspace."),
+    (
+        ("-i", "--interactive-tool-call-result"),
+        "interactive",
+        "QUERY answers the tool call that waits: text for the first, or JSON {toolCallId, text}.",
+    ),
+    (("--verbose",), "verbose", "Tell on stderr what happens, in plain lines."),
+)
+"""Options without a value, and the parameter each fills."""
+
+
+def shared_options(command: F) -> F:
+    """`command` with every option above, in that order."""
+    for flags, parameter, text in reversed(FLAGS):
+        command = click.option(*flags, parameter, is_flag=True, help=text)(command)
+    for flags, text in reversed(REPEATED):
+        command = click.option(*flags, multiple=True, help=text)(command)
+    for flags, text in reversed(VALUES):
+        command = click.option(*flags, help=text)(command)
+    return command

@@ -1,0 +1,106 @@
+"""`perstack run`: one Expert, headless. Events on stdout, words on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+
+import click
+
+from perstack.cli.options import shared_options
+from perstack.errors import UsageError
+
+if TYPE_CHECKING:
+    from perstack.views.wire import Form
+
+MAX_QUERY_BYTES = 1 << 20
+
+
+REPEATED_LATER: tuple[Literal["config", "workspace", "provider", "model"], ...] = (
+    "config",
+    "workspace",
+    "provider",
+    "model",
+)
+
+
+class Given(TypedDict):
+    """What click hands over of the shared options."""
+
+    config: str | None
+    provider: str | None
+    model: str | None
+    reasoning_budget: str | None
+    max_steps: str | None
+    max_retries: str | None
+    timeout: str | None
+    workspace: str | None
+    runtime: str | None
+    job_id: str | None
+    continue_job: str | None
+    resume_from: str | None
+    env_path: tuple[str, ...]
+    env: tuple[str, ...]
+    continue_latest: bool
+    interactive: bool
+    verbose: bool
+
+
+@click.command(
+    epilog=(
+        "Exit codes: 0 completed, or waiting for an answer; 1 stopped by an error; "
+        "2 usage or configuration; 3 step limit; 130 or 143 stopped by a signal."
+    )
+)
+@click.argument("expert")
+@click.argument("query", required=False)
+@shared_options
+@click.option(
+    "--events",
+    type=click.Choice(["lean", "full"]),
+    default="lean",
+    show_default=True,
+    help="The form of the events on stdout.",
+)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+def run(expert: str, query: str | None, events: Form, **given: Unpack[Given]) -> int:
+    """Run EXPERT with QUERY until it has a result, or waits for an answer.
+
+    QUERY "-" is read from standard input.
+    """
+    import anyio
+
+    from perstack.cli.session import run_session
+    from perstack.config.request import Options
+    from perstack.config.resolve import resolve
+
+    options = Options(expert_key=expert, query=_read_query(query), requires_query=True, **given)
+    request = resolve(options, Path.cwd(), os.environ)
+    return anyio.run(run_session, request, events, _repeated(given))
+
+
+def _repeated(given: Given) -> tuple[str, ...]:
+    """The options that a later command needs as well, as they were typed."""
+    words: list[str] = []
+    for name in REPEATED_LATER:
+        value = given[name]
+        if value is not None:
+            words += [f"--{name}", value]
+    for path in given["env_path"]:
+        words += ["--env-path", path]
+    return tuple(words)
+
+
+def _read_query(query: str | None) -> str | None:
+    """The query itself; for "-", what standard input holds."""
+    if query != "-":
+        return query
+    data = sys.stdin.buffer.read(MAX_QUERY_BYTES + 1)
+    if len(data) > MAX_QUERY_BYTES:
+        raise UsageError(f"The query on standard input is longer than {MAX_QUERY_BYTES} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"The query on standard input is not UTF-8: {problem}") from None

@@ -1,0 +1,154 @@
+"""One run from the command line: signals, output, and the last words on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import anyio
+
+from perstack.assembly import Outcome, execute, unsupported_skills
+from perstack.cli.output import Lines, Output
+from perstack.runtime.environment import Listener, Published, Stop
+from perstack.schema.event import RunStarted, RuntimeInitialized
+from perstack.views.plain import plain
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+
+    from perstack.config.request import RunRequest
+    from perstack.schema.tool import ToolCall
+    from perstack.views.wire import Form
+
+STATUS_CODES = {"completed": 0, "stoppedByInteractiveTool": 0, "stoppedByMaxSteps": 3}
+"""Job status to exit code; every other status is 1."""
+
+
+class Signals:
+    """The signal that stopped the job, if one did."""
+
+    def __init__(self) -> None:
+        self.caught: int | None = None
+
+    async def watch(
+        self, stop: Stop, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Stop the job at the first SIGINT or SIGTERM; end this process at the second."""
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for caught in signals:
+                if self.caught is not None:
+                    _end_at_once(caught)
+                self.caught = caught
+                say("stopping; a second signal ends it at once")
+                stop.set("signal")
+
+
+def _end_at_once(caught: int) -> NoReturn:
+    """End this process and the process groups of all its children, without another word."""
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in children.read_text(encoding="ascii").split():
+            with contextlib.suppress(OSError):
+                os.killpg(int(pid), signal.SIGKILL)
+    os._exit(128 + caught)
+
+
+async def run_session(request: RunRequest, form: Form, options: tuple[str, ...]) -> int:
+    """Carry the request out. The exit code. `options` are for the command that goes on with it."""
+    for warning in request.warnings:
+        say(f"warning: {warning}")
+    stop, signals = Stop(), Signals()
+    output = Output(sys.stdout.fileno(), form, stop)
+    listeners: list[Listener] = [Notices(request), output]
+    if request.verbose:
+        listeners.append(Lines(say))
+    outcomes: list[Outcome] = []
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(signals.watch, stop)
+        outcomes.append(await execute(request, stop, listeners))
+        tasks.cancel_scope.cancel()
+    return _conclude(outcomes[0], continue_command(request, options), output, signals)
+
+
+class Notices(Listener):
+    """What a person must know before anything else happens, said once."""
+
+    def __init__(self, request: RunRequest) -> None:
+        self._request = request
+        self._said: set[str] = set()
+
+    async def recorded(self, published: Published) -> None:
+        """Say the notice of the runtime, and what of a definition cannot be honoured."""
+        fact = published.fact
+        if isinstance(fact, RuntimeInitialized) and fact.notice:
+            self._once(fact.notice)
+        if isinstance(fact, RunStarted) and fact.definition is not None:
+            for name in unsupported_skills(fact.definition.expert):
+                self._once(
+                    f"warning: {fact.expert_key}: the skill {name} is an MCP server, and this "
+                    "version starts none: the Expert works without its tools"
+                )
+            if fact.changes:
+                self._once(f"the definition changed since the last run: {', '.join(fact.changes)}")
+
+    def _once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            say(line)
+
+
+def _conclude(outcome: Outcome, command: str, output: Output, signals: Signals) -> int:
+    """The last words, and the exit code."""
+    job, coordinator = outcome.job, outcome.coordinator
+    if output.problem is not None:
+        say(f"stdout was closed ({output.problem}); the run was stopped. Continue it with:")
+        say(f"  {command}")
+        return 1 if signals.caught is None else 128 + signals.caught
+    if outcome.was_interrupted:
+        say("stopped. Continue it with:")
+        say(f"  {command}")
+        return 128 + signals.caught if signals.caught is not None else 1
+    if outcome.questions:
+        _say_questions(outcome.questions, command)
+    elif job.status == "completed":
+        say(coordinator.text)
+        say(f"completed in {job.total_steps} steps")
+    elif job.status == "stoppedByMaxSteps":
+        say(f"stopped at the limit of {job.max_steps} steps. Go on with a higher --max-steps:")
+        say(f"  {command} --max-steps {2 * (job.max_steps or 1)} QUERY")
+    elif coordinator.error is not None:
+        status = f" ({coordinator.error.status_code})" if coordinator.error.status_code else ""
+        say(f"stopped by {coordinator.error.name}{status}: {coordinator.error.message}")
+    return STATUS_CODES.get(job.status, 1)
+
+
+def _say_questions(questions: tuple[ToolCall, ...], command: str) -> None:
+    first = questions[0]
+    for name, value in first.args.items():
+        say(f"{name}: {value}" if isinstance(value, str) else f"{name}: {value!r}")
+    if len(questions) > 1:
+        say(f"{len(questions)} calls wait: {', '.join(call.id for call in questions)}")
+    say(f"{first.tool_name} waits for your answer. Give it with:")
+    say(f'  {command} -i "YOUR ANSWER"')
+
+
+def continue_command(request: RunRequest, options: tuple[str, ...]) -> str:
+    """The command that goes on with the newest job, as it can be typed here."""
+    runner = ("uv", "run") if os.environ.get("UV_RUN_RECURSION_DEPTH") else ()
+    words = (*runner, "perstack", "run", request.expert_key or "", *options, "--continue")
+    return shlex.join(words)
+
+
+def say(text: str) -> None:
+    """Words for a person, on stderr. Nobody there is no reason to fail."""
+    try:
+        sys.stderr.write(f"{plain(text)}\n")
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = io.StringIO()

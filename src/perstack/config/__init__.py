@@ -1,0 +1,1 @@
+"""From files, flags and environment to one frozen request."""

@@ -1,0 +1,1 @@
+"""The rules of a run. Pure: no I/O, no clock, no ids, no `async`."""

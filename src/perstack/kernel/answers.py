@@ -1,0 +1,58 @@
+"""What a person answers to interactive calls: text in, tool results out."""
+
+from __future__ import annotations
+
+import msgspec
+
+from perstack.errors import CannotContinue
+from perstack.kernel.apply import result_of
+from perstack.schema.tool import ToolCall, ToolResult
+
+
+class _Answer(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    tool_call_id: str
+    text: str
+
+
+_decode_one = msgspec.json.Decoder(_Answer).decode
+_decode_many = msgspec.json.Decoder(list[_Answer]).decode
+
+
+def results_of(text: str, pending: tuple[ToolCall, ...]) -> tuple[ToolResult, ...]:
+    """The results that `text` gives to some of the `pending` calls.
+
+    One JSON object `{toolCallId, text}` or an array of them answers the calls it
+    names; any other text is the answer to the first.
+
+    Raises:
+        CannotContinue: no call is pending, or a named one is not.
+    """
+    if not pending:
+        raise CannotContinue("Nothing waits for an answer here: leave -i out to send a query")
+    named = _named_answers(text)
+    if named is None:
+        return (result_of(pending[0], text),)
+    calls = {call.id: call for call in pending}
+    for answer in named:
+        if answer.tool_call_id not in calls:
+            raise CannotContinue(
+                f"No call {answer.tool_call_id!a} waits for an answer. Waiting: {describe(pending)}"
+            )
+    return tuple(result_of(calls[answer.tool_call_id], answer.text) for answer in named)
+
+
+def describe(pending: tuple[ToolCall, ...]) -> str:
+    """The calls by tool name and id, in one line."""
+    return ", ".join(f"{call.tool_name} ({call.id})" for call in pending)
+
+
+def _named_answers(text: str) -> list[_Answer] | None:
+    stripped = text.strip()
+    try:
+        if stripped.startswith("{"):
+            return [_decode_one(stripped)]
+        if stripped.startswith("["):
+            return _decode_many(stripped) or None
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return None

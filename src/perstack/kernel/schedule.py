@@ -1,0 +1,126 @@
+"""Which runs of a job can move. Pure: states in, moves out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from perstack.kernel.apply import result_of
+from perstack.kernel.state import RunState
+from perstack.schema.base import Data
+from perstack.schema.event import Child
+from perstack.schema.tool import ToolCall, ToolResult
+from perstack.schema.usage import NO_USAGE, Usage
+
+
+class Drive(Data, kw_only=True):
+    """A run that has not come to rest."""
+
+    run_id: str
+
+
+class StartChild(Data, kw_only=True):
+    """A delegate's run that was named and has no fact yet."""
+
+    parent_run_id: str
+    child: Child
+    query: str
+
+
+class Return(Data, kw_only=True):
+    """A run whose delegates are all at rest: their answers, and where it goes on."""
+
+    run_id: str
+    step_number: int
+    results: tuple[ToolResult, ...]
+    usage: Usage
+
+
+Move: TypeAlias = Drive | StartChild | Return
+
+
+def schedule(states: Mapping[str, RunState], steps_left: int) -> tuple[Move, ...]:
+    """Every run that can move now, and how. Empty when the job is at rest.
+
+    `states` holds every run of the job that has a fact. A coordinator at the step
+    limit is not moved: going on from there is a new run's business.
+    """
+    moves: list[Move] = []
+    for state in states.values():
+        if not state.is_at_rest or _has_steps_again(state, steps_left):
+            moves.append(Drive(run_id=state.run_id))
+        elif state.status == "stoppedByDelegate":
+            moves.extend(_moves_of_waiting(state, states))
+    return tuple(moves)
+
+
+def _has_steps_again(state: RunState, steps_left: int) -> bool:
+    at_limit = state.status == "stoppedByExceededMaxSteps"
+    return at_limit and state.delegated_by is not None and steps_left > 0
+
+
+def _moves_of_waiting(parent: RunState, states: Mapping[str, RunState]) -> list[Move]:
+    calls = {call.id: call for call in parent.turn.calls}
+    waiting = [child for child in parent.turn.children if child.run_id not in states]
+    if waiting:
+        return [
+            StartChild(
+                parent_run_id=parent.run_id,
+                child=child,
+                query=query_of(calls[child.tool_call_id]),
+            )
+            for child in waiting
+        ]
+    children = [states[child.run_id] for child in parent.turn.children]
+    if not all(child.is_answer for child in children):
+        return []
+    usage = NO_USAGE
+    for child in children:
+        usage += child.usage
+    return [
+        Return(
+            run_id=parent.run_id,
+            step_number=max(child.step_number for child in children) + 1,
+            results=tuple(
+                _answer_of(child, calls[link.tool_call_id])
+                for child, link in zip(children, parent.turn.children, strict=True)
+            ),
+            usage=usage,
+        )
+    ]
+
+
+def query_of(call: ToolCall) -> str:
+    """What a delegate is asked."""
+    query = call.args.get("query")
+    return query if isinstance(query, str) else ""
+
+
+def _answer_of(child: RunState, call: ToolCall) -> ToolResult:
+    if child.error is not None:
+        return result_of(call, f"Delegation failed: {child.error.message}", is_error=True)
+    return result_of(call, child.text)
+
+
+def usage_of(states: Mapping[str, RunState]) -> Usage:
+    """What all runs of a job have used, each counted once.
+
+    A delegate's tokens are its parent's too as soon as the parent has its answer.
+    """
+    owed = {
+        child.run_id
+        for state in states.values()
+        for child in state.turn.children
+        if child.tool_call_id not in state.turn.results
+    }
+    usage = NO_USAGE
+    for state in states.values():
+        if state.delegated_by is None or state.run_id in owed:
+            usage += state.usage
+    return usage
+
+
+def coordinator_of(states: Mapping[str, RunState]) -> RunState | None:
+    """The run nobody delegated that was started last (`states` in the order the runs began)."""
+    own = [state for state in states.values() if state.delegated_by is None]
+    return own[-1] if own else None

@@ -1,0 +1,72 @@
+"""Claude, over the vendor's Messages API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+
+from perstack.providers import Failure, Generated, GenerateRequest
+from perstack.providers.address import api_key, base_url
+from perstack.providers.anthropic_body import request_body, wire_name
+from perstack.providers.anthropic_stream import ReplyBuilder
+from perstack.providers.http import Endpoint
+from perstack.schema.settings import ProviderSettings
+
+KEY_VARIABLE = "ANTHROPIC_API_KEY"
+URL_VARIABLE = "ANTHROPIC_BASE_URL"
+VENDOR_URL = "https://api.anthropic.com"
+API_VERSION = "2023-06-01"
+
+
+def open_anthropic(settings: ProviderSettings, environ: Mapping[str, str]) -> AnthropicModel:
+    """The wire to the vendor, or to `base_url` (the settings' first, then the variable's).
+
+    Raises:
+        ConfigurationError: no key, or an address or a header that cannot be used.
+    """
+    key = api_key(environ, KEY_VARIABLE, "anthropic")
+    if settings.base_url:
+        url = base_url(settings.base_url, "The provider's baseUrl")
+    else:
+        url = base_url(environ.get(URL_VARIABLE) or VENDOR_URL, URL_VARIABLE)
+    own = {"x-api-key": key, "anthropic-version": API_VERSION}
+    return AnthropicModel(Endpoint(f"{url}/messages", own, settings.headers, (key,)))
+
+
+class AnthropicModel:
+    """The Provider for Claude.
+
+    A refusal, and a reply that filled the context window, are failures under the
+    vendor's stop reason; a reply cut at `max_tokens` is a reply and `is_truncated`.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def __repr__(self) -> str:
+        return f"AnthropicModel({self._endpoint!r})"
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Generated, None]:
+        """One reply to `request`, streamed."""
+        builder = ReplyBuilder({wire_name(tool.name): tool.name for tool in request.tools})
+        async with self._endpoint.post(request_body(request), request.timeout) as answer:
+            while not builder.is_done:
+                events = await answer.read()
+                if isinstance(events, Failure):
+                    yield _counted(events, builder)
+                    return
+                if events is None:
+                    break
+                for delta in builder.feed(events):
+                    yield delta
+            await answer.finish()
+        reply = builder.reply()
+        yield self._endpoint.redacted(reply) if isinstance(reply, Failure) else reply
+
+    async def aclose(self) -> None:
+        """Close connections. May be called twice."""
+        await self._endpoint.aclose()
+
+
+def _counted(failure: Failure, builder: ReplyBuilder) -> Failure:
+    """What was read before the connection broke is paid for."""
+    return Failure(error=failure.error, retry_after=failure.retry_after, usage=builder.usage)

@@ -1,0 +1,289 @@
+"""The body of a Messages request.
+
+https://docs.claude.com/en/api/messages
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from perstack.providers import GenerateRequest
+from perstack.providers.anthropic_limits import TokenLimits, token_limits
+from perstack.schema.history import History
+from perstack.schema.message import (
+    ExpertMessage,
+    ExpertPart,
+    FileBinaryPart,
+    FileInlinePart,
+    FileUrlPart,
+    ImageBinaryPart,
+    ImageInlinePart,
+    ImageUrlPart,
+    Json,
+    MediaPart,
+    Message,
+    ResultPart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolMessage,
+    ToolResultPart,
+    UserMessage,
+)
+from perstack.schema.tool import ToolDefinition
+
+WIRE = "anthropic"
+CACHED_TURNS = 2
+"""The newest one, and the one the request before this one ended with."""
+
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_CACHE = b',"cache_control":{"type":"ephemeral"}}'
+_SILENCE = b'{"type":"text","text":"(no text)"}'
+_WIRE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_encode = msgspec.json.Encoder().encode
+
+
+class Turn(NamedTuple):
+    """One message as encoded content blocks.
+
+    `results` stand before `blocks`, because the vendor wants the answers to its calls
+    first. Messages that say nothing to the model have neither.
+    """
+
+    role: Literal["user", "assistant"]
+    results: tuple[bytes, ...]
+    blocks: tuple[bytes, ...]
+    is_thinking: bool = False
+
+
+def wire_name(name: str) -> str:
+    """`name` where the vendor accepts it, else its readable start and a digest of it all."""
+    if _WIRE_NAME.fullmatch(name):
+        return name
+    digest = hashlib.blake2s(name.encode(errors="replace"), digest_size=5).hexdigest()
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:53] + "_" + digest
+
+
+def request_body(request: GenerateRequest) -> bytes:
+    """The JSON that asks for one streamed reply.
+
+    Each message is encoded once in its history's life. Four places are marked for the
+    vendor's cache: the tools, the instruction and the newest two turns of the user.
+    """
+    limits = token_limits(request.model, request.reasoning_budget)
+    turns = request.messages.encoded(WIRE, encode_message)
+    pieces: list[bytes | bytearray] = [b'{"model":', encode_json(request.model), b',"stream":true']
+    pieces += _generation(limits, turns)
+    pieces += fixed_part(request.instruction, request.tools, request.tool_choice)
+    pieces += [b',"messages":[', *_messages(request.messages, turns), b"]}"]
+    return b"".join(pieces)
+
+
+def fixed_part(
+    instruction: str, tools: tuple[ToolDefinition, ...], tool_choice: str
+) -> list[bytes]:
+    """Tools and instruction, which a run's requests have in common."""
+    pieces: list[bytes] = []
+    if tools:
+        pieces += [b',"tool_choice":{"type":"', tool_choice.encode(), b'"},"tools":[']
+        encoded = b",".join(_tool(tool) for tool in tools)
+        pieces += [encoded[:-1], _CACHE, b"]"]
+    if instruction.strip():
+        pieces += [b',"system":[{"type":"text","text":', encode_json(instruction), _CACHE, b"]"]
+    return pieces
+
+
+def encode_message(message: Message) -> Turn:
+    """One message as the vendor's content blocks. Depends on the message alone."""
+    match message:
+        case UserMessage():
+            blocks = _content(message.contents)
+            return Turn("user", (), blocks or (_SILENCE,))
+        case ExpertMessage():
+            parts = [block for part in message.contents if (block := _said(part))]
+            is_thinking = bool(parts) and parts[0]["type"] in ("thinking", "redacted_thinking")
+            return Turn("assistant", (), tuple(map(encode_json, parts)), is_thinking)
+        case ToolMessage():
+            return Turn("user", tuple(map(_result, message.contents)), ())
+        case _:  # the instruction travels beside the messages
+            return Turn("user", (), ())
+
+
+def encode_json(value: object) -> bytes:
+    """JSON, with a question mark for what no UTF-8 can hold (half a surrogate pair)."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=False).encode(errors="replace")
+
+
+class Settled:
+    """The encoded form of the first `count` messages, which no later request changes.
+
+    A request marks its newest turns for the vendor's cache; what lies before them is
+    the same bytes in every later request, so it is joined once.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.body = bytearray()
+
+
+def _messages(history: History, turns: list[Turn]) -> list[bytes | bytearray]:
+    """Turns of alternating roles, the first and the last being the user's."""
+    settled = history.kept(WIRE, Settled)
+    boundary = _boundary(turns)
+    if settled.count > boundary:
+        settled = Settled()
+    for group in _merged(turns[settled.count : boundary], is_first=settled.count == 0):
+        settled.body += _encoded(*group)
+    settled.count = boundary
+    newest = _merged(turns[boundary:], is_first=boundary == 0)
+    if not newest or newest[-1][0] != "user":
+        newest.append(("user", [], [_SILENCE]))
+    cached = 0
+    for said, results, blocks in reversed(newest):
+        if said == "user" and cached < CACHED_TURNS:
+            cached += 1
+            last = blocks or results
+            last[-1] = last[-1][:-1] + _CACHE
+    last_turn = _encoded(*newest.pop())[:-1]  # no comma behind it
+    return [settled.body, *(_encoded(*group) for group in newest), last_turn]
+
+
+def _boundary(turns: list[Turn]) -> int:
+    """Where the newest turns begin: the ones to mark, and one more, at a change of role."""
+    changes = 0
+    role = ""
+    for index in range(len(turns) - 1, -1, -1):
+        turn = turns[index]
+        if not turn.results and not turn.blocks:
+            continue
+        if role and turn.role != role:
+            changes += 1
+            if changes > 2 * CACHED_TURNS:
+                return index + 1
+        role = turn.role
+    return 0
+
+
+def _merged(turns: list[Turn], *, is_first: bool) -> list[tuple[str, list[bytes], list[bytes]]]:
+    """Neighbours of one role as one. A conversation that begins with a reply gets a user before."""
+    merged: list[tuple[str, list[bytes], list[bytes]]] = []
+    role = ""
+    for turn in turns:
+        if not turn.results and not turn.blocks:
+            continue
+        if turn.role != role:
+            role = turn.role
+            if is_first and not merged and role == "assistant":
+                merged.append(("user", [], [_SILENCE]))
+            merged.append((role, [], []))
+        merged[-1][1].extend(turn.results)
+        merged[-1][2].extend(turn.blocks)
+    return merged
+
+
+def _encoded(role: str, results: list[bytes], blocks: list[bytes]) -> bytes:
+    """One turn, with the comma that parts it from the next one."""
+    opening = _USER if role == "user" else _ASSISTANT
+    return b"".join((opening, b",".join(results + blocks), b"]},"))
+
+
+_USER = b'{"role":"user","content":['
+_ASSISTANT = b'{"role":"assistant","content":['
+
+
+def _generation(limits: TokenLimits, turns: list[Turn]) -> list[bytes]:
+    """How much may be written, and how much thought."""
+    pieces = [b',"max_tokens":%d' % limits.max_tokens]
+    if limits.effort:
+        pieces.append(b',"thinking":{"type":"adaptive","display":"summarized"}')
+        pieces.append(b',"output_config":{"effort":"%s"}' % limits.effort.encode())
+    elif limits.thinking and _may_think(turns):
+        pieces.append(b',"thinking":{"type":"enabled","budget_tokens":%d}' % limits.thinking)
+    return pieces
+
+
+def _may_think(turns: list[Turn]) -> bool:
+    """Whether the vendor accepts thinking here.
+
+    It refuses to start in the middle of a tool loop, whose first reply must be a thought.
+    """
+    first: Turn | None = None
+    for turn in reversed(turns):
+        if turn.role == "assistant" and turn.blocks:
+            first = turn
+        elif turn.blocks:
+            break
+    return first is None or first.is_thinking
+
+
+def _tool(tool: ToolDefinition) -> bytes:
+    shown: Json = {"name": wire_name(tool.name)}
+    if tool.description.strip():
+        shown["description"] = tool.description
+    return encode_json(shown | {"input_schema": tool.input_schema})
+
+
+def _said(part: ExpertPart) -> Json | None:
+    match part:
+        case TextPart():
+            return {"type": "text", "text": part.text} if part.text.strip() else None
+        case ThinkingPart(redacted=True):
+            return {"type": "redacted_thinking", "data": part.thinking}
+        case ThinkingPart(signature=None | ""):
+            return None  # unsigned thinking is refused
+        case ThinkingPart():
+            return {"type": "thinking", "thinking": part.thinking, "signature": part.signature}
+        case ToolCallPart():
+            called = {"id": wire_name(part.tool_call_id), "name": wire_name(part.tool_name)}
+            return {"type": "tool_use", **called, "input": part.args}
+
+
+def _result(part: ToolResultPart) -> bytes:
+    shown: Json = {"type": "tool_result", "tool_use_id": wire_name(part.tool_call_id)}
+    if part.is_error:
+        shown["is_error"] = True
+    blocks = _content(part.contents)
+    if not blocks:
+        return encode_json(shown)
+    return encode_json(shown)[:-1] + b',"content":[' + b",".join(blocks) + b"]}"
+
+
+def _content(parts: tuple[ResultPart, ...]) -> tuple[bytes, ...]:
+    blocks = [
+        ({"type": "text", "text": part.text} if part.text.strip() else None)
+        if isinstance(part, TextPart)
+        else _media(part)
+        for part in parts
+    ]
+    return tuple(encode_json(block) for block in blocks if block)
+
+
+def _media(part: MediaPart) -> Json:
+    """An image or a document; words in its place where the vendor reads no such type."""
+    mime = "image/jpeg" if part.mime_type == "image/jpg" else part.mime_type
+    match part:
+        case ImageUrlPart() | FileUrlPart():
+            source: Json = {"type": "url", "url": part.url}
+        case ImageInlinePart() | FileInlinePart():
+            source = {"type": "base64", "media_type": mime, "data": part.encoded_data}
+        case ImageBinaryPart() | FileBinaryPart():
+            data = base64.b64encode(part.data).decode()
+            source = {"type": "base64", "media_type": mime, "data": data}
+    if mime in IMAGE_TYPES:
+        return {"type": "image", "source": source}
+    if mime == "application/pdf":
+        return {"type": "document", "source": source}
+    if mime.startswith("text/") and source["type"] == "base64":
+        text = base64.b64decode(str(source["data"])).decode(errors="replace")
+        if text.strip():
+            return {"type": "text", "text": text}
+    return {"type": "text", "text": f"(a file of type {mime}, which the model cannot read)"}

@@ -1,0 +1,115 @@
+"""What went wrong with a request, as a value: what it is called, and whether to come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from perstack.providers import Failure
+from perstack.schema.checkpoint import RunError
+from perstack.schema.usage import NO_USAGE, Usage
+
+MAX_MESSAGE = 2_000
+"""Characters kept of a vendor's message."""
+
+RETRYABLE_STATUSES = frozenset({408, 409, 429})
+RETRYABLE_NAMES = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
+OVERFLOW_WORDS = ("prompt is too long", "exceed context limit", "context window", "context_length")
+
+
+class _Error(msgspec.Struct):
+    type: str | None = None
+    message: str | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Error
+
+
+_decode = msgspec.json.Decoder(_ErrorBody)
+
+
+def trouble(name: str, message: str, *, is_retryable: bool) -> Failure:
+    """A failure of the connection or of the answer's form, which has no status."""
+    return Failure(error=RunError(name=name, message=message, is_retryable=is_retryable))
+
+
+def vendor_failure(name: str, message: str, usage: Usage = NO_USAGE) -> Failure:
+    """An error that a vendor sent inside a stream, told apart by its type."""
+    error = RunError(name=name, message=_shown(message), is_retryable=name in RETRYABLE_NAMES)
+    return Failure(error=error, usage=usage)
+
+
+def status_failure(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    """An answer other than 200. Keeps the vendor's own name and message where the body has them.
+
+    408, 409, 429 and 5xx may be asked again, and so may what the vendor itself calls
+    overloaded, whatever its status.
+    """
+    name, message = "", ""
+    try:
+        told = _decode.decode(body).error
+        name, message = told.type or "", told.message or ""
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        message = body.decode(errors="replace")
+    message = _shown(message) or f"The model's server answered with status {status}."
+    if 300 <= status < 400:
+        message = f"The model's server answered with a redirect ({status}), which is not followed."
+    is_retryable = status in RETRYABLE_STATUSES or 500 <= status < 600 or name in RETRYABLE_NAMES
+    error = RunError(
+        name=name or ("Redirect" if 300 <= status < 400 else "HttpError"),
+        message=message,
+        status_code=status,
+        is_retryable=is_retryable,
+    )
+    return Failure(error=error, retry_after=retry_after(headers) if is_retryable else None)
+
+
+def retry_after(headers: Mapping[str, str]) -> int | None:
+    """How many ms until the vendor wants to be asked: `retry-after-ms`, else `retry-after`.
+
+    A date is read against the answer's own `date`, so that our clock does not matter;
+    without one it says nothing. Never negative; None for what cannot be read.
+    """
+    if (wait := _number(headers.get("retry-after-ms"))) is not None:
+        return int(wait)
+    told = headers.get("retry-after")
+    if (seconds := _number(told)) is not None:
+        return int(seconds * 1000)
+    sent = headers.get("date")
+    if told is None or sent is None:
+        return None
+    try:
+        seconds = (parsedate_to_datetime(told) - parsedate_to_datetime(sent)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0, int(seconds * 1000))
+
+
+def redacted(failure: Failure, secrets: tuple[str, ...]) -> Failure:
+    """The same failure with no secret in its words: a server may echo what it was sent."""
+    error = failure.error
+    name, message = error.name, error.message
+    for secret in secrets:
+        name, message = name.replace(secret, "***"), message.replace(secret, "***")
+    if (name, message) == (error.name, error.message):
+        return failure
+    error = msgspec.structs.replace(error, name=name, message=message)
+    return msgspec.structs.replace(failure, error=error)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else -1.0
+    except ValueError:
+        return None
+    return number if 0 <= number < 1e12 else None
+
+
+def _shown(message: str) -> str:
+    message = " ".join(message.split())
+    if any(words in message.lower() for words in OVERFLOW_WORDS):
+        message = f"The conversation no longer fits the model's context window: {message}"
+    return message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + "…"

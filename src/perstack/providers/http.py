@@ -1,0 +1,279 @@
+"""One HTTP endpoint of a model: POST a body, read the events of the answer.
+
+The connection is kept for the next request. Redirects are never followed, so a key
+goes where it was meant to go and nowhere else. Proxies (HTTPS_PROXY, NO_PROXY) and
+certificates (SSL_CERT_FILE, SSL_CERT_DIR) are taken from the process's environment;
+an address on this machine is asked directly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, cast
+
+import anyio
+import httpx2
+
+from perstack._version import __version__
+from perstack.errors import ConfigurationError
+from perstack.providers import Failure
+from perstack.providers.address import user_headers
+from perstack.providers.failure import redacted, status_failure, trouble
+from perstack.providers.sse import EventSplitter, EventTooLong
+
+CONNECT_SECONDS = 30.0
+SILENCE_SECONDS = 120.0
+"""How long a model may say nothing: vendors send pings much more often."""
+TIMEOUTS = {"connect": CONNECT_SECONDS, "read": SILENCE_SECONDS}
+FINISH_SECONDS = 0.5
+IDLE_CONNECTION_SECONDS = 55.0
+MAX_ERROR_BYTES = 64 * 1024
+MAX_STREAM_BYTES = 128 * 1024 * 1024
+SHORTEST_SECRET = 8
+
+_CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
+
+# What a broken network looks like: TLS and sockets raise OSErrors that httpx2 lets through.
+_NETWORK_TROUBLE = (
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    httpx2.StreamError,
+    OSError,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.EndOfStream,
+)
+
+
+class Endpoint:
+    """Where one vendor's requests go. Shows neither its key nor its headers.
+
+    `own` are the wire's headers, `told` the user's, which win. What looks like a
+    credential in `told` is kept out of every failure, and so is each of `secrets`.
+    """
+
+    def __init__(
+        self, url: str, own: Mapping[str, str], told: Mapping[str, str], secrets: tuple[str, ...]
+    ) -> None:
+        self.url = url
+        self._headers = {"user-agent": f"perstack/{__version__}", "accept": "text/event-stream"}
+        self._headers |= {"content-type": "application/json"} | dict(own)
+        self._headers |= user_headers(told)
+        self._headers["accept-encoding"] = "identity"  # so that no answer grows when unpacked
+        self._secrets = _secrets(told, secrets)
+        try:
+            self._address = httpx2.URL(url)
+        except httpx2.InvalidURL:
+            raise ConfigurationError(f"Nothing can be asked at {url!r}: it is no URL.") from None
+        self._client: httpx2.AsyncClient | None = _open_client(self._address)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url!r})"
+
+    def post(self, body: bytes, timeout: int) -> Answer:
+        """The answer to `body`, to be entered. `timeout` is ms from entering to its end."""
+        return Answer(self, body, timeout / 1000)
+
+    async def aclose(self) -> None:
+        """Close every connection. May be called twice; a later request opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    def redacted(self, failure: Failure) -> Failure:
+        """`failure` without the key and the user's credentials."""
+        return redacted(failure, self._secrets)
+
+    async def send(self, body: bytes) -> httpx2.Response:
+        """The response to `body`, its headers read. Raises what httpx2 raises."""
+        client = self._client
+        if client is None:
+            client = self._client = _open_client(self._address)
+        request = httpx2.Request(
+            "POST",
+            self._address,
+            headers=self._headers,
+            content=body,
+            extensions={"timeout": TIMEOUTS},
+        )
+        return await client.send(request, stream=True)
+
+
+class Answer:
+    """One answer, read event by event. Leaving it closes the response, at any await.
+
+    Contract: nothing raises but cancellation; trouble is the Failure that `read` gives.
+    """
+
+    def __init__(self, endpoint: Endpoint, body: bytes, timeout: float) -> None:
+        self._endpoint = endpoint
+        self._body = body
+        self._timeout = timeout
+        self._deadline = 0.0
+        self._is_late = False
+        self._response: httpx2.Response | None = None
+        self._failure: Failure | None = None
+        self._splitter = EventSplitter()
+        self._size = 0
+
+    async def __aenter__(self) -> Self:
+        self._deadline = anyio.current_time() + self._timeout
+        try:
+            with anyio.fail_after(self._patience()):
+                response = await self._endpoint.send(self._body)
+        except _NETWORK_TROUBLE as error:
+            self._failure = self._network_failure(error)
+            return self
+        self._response = response
+        stream = cast("httpx2.AsyncByteStream", response.stream)
+        self._chunks = cast("AsyncGenerator[bytes, None]", aiter(stream))
+        self._alarm = asyncio.get_running_loop().call_at(self._deadline, self._expire)
+        try:
+            self._failure = await self._refusal(response)
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._close()
+
+    async def read(self) -> list[bytes] | Failure | None:
+        """The data of the next events (maybe none yet), a Failure, or None at the end."""
+        if self._failure is not None:
+            return self._endpoint.redacted(self._failure)
+        try:
+            chunk = await anext(self._chunks, None)
+            if chunk is None:
+                return self._endpoint.redacted(self._late()) if self._is_late else None
+            self._size += len(chunk)
+            if self._size <= MAX_STREAM_BYTES:
+                return self._splitter.feed(chunk)
+            message = f"The answer is longer than {MAX_STREAM_BYTES} bytes."
+            self._failure = trouble("ResponseTooLarge", message, is_retryable=False)
+        except EventTooLong as error:
+            self._failure = trouble("ResponseTooLarge", str(error), is_retryable=False)
+        except _NETWORK_TROUBLE as error:
+            self._failure = self._network_failure(error)
+        return self._endpoint.redacted(self._failure)
+
+    async def finish(self) -> None:
+        """Read past the last event, so that the connection can serve the next request."""
+        with anyio.move_on_after(FINISH_SECONDS), suppress(*_NETWORK_TROUBLE):
+            while (chunk := await anext(self._chunks, None)) is not None:
+                self._size += len(chunk)
+                if self._size > MAX_STREAM_BYTES:
+                    return
+
+    def _expire(self) -> None:
+        """Cut the connection at the deadline: whoever reads from it is told so.
+
+        One alarm for the answer costs a fraction of a cancel scope for each chunk of it.
+        """
+        self._is_late = True
+        if self._response is not None:
+            with suppress(OSError):
+                stream = self._response.extensions["network_stream"]
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    def _late(self) -> Failure:
+        message = f"The model did not finish within {self._timeout:g} s."
+        return trouble("TimedOut", message, is_retryable=True)
+
+    def _patience(self) -> float:
+        return min(SILENCE_SECONDS, max(0.0, self._deadline - anyio.current_time()))
+
+    async def _refusal(self, response: httpx2.Response) -> Failure | None:
+        """Why the answer is none, if so. Its body is read up to a limit, for its words."""
+        headers = response.headers
+        if response.status_code == 200:
+            form = headers.get("content-type", "text/event-stream").partition(";")[0].strip()
+            packing = headers.get("content-encoding", "identity")
+            if form.lower() == "text/event-stream" and packing == "identity":
+                return None
+            message = f"The model's server sent {form!r} ({packing}) in place of events."
+            return trouble("UnreadableResponse", message, is_retryable=False)
+        body = bytearray()
+        with suppress(*_NETWORK_TROUBLE), anyio.fail_after(self._patience()):
+            async for chunk in self._chunks:  # what arrived says enough
+                body += chunk[: MAX_ERROR_BYTES - len(body)]
+                if len(body) >= MAX_ERROR_BYTES:
+                    break
+        return status_failure(response.status_code, headers, bytes(body))
+
+    def _network_failure(self, error: Exception) -> Failure:
+        if self._is_late or anyio.current_time() >= self._deadline:
+            return self._late()
+        if isinstance(error, TimeoutError | httpx2.TimeoutException):
+            return trouble("TimedOut", "The model's server went silent.", is_retryable=True)
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            message = (
+                "The certificate of the model's server is not trusted: "
+                "name its authority in SSL_CERT_FILE or SSL_CERT_DIR."
+            )
+            return trouble("CertificateRefused", message, is_retryable=False)
+        if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
+            return trouble(
+                "BadAddress", f"Nothing can be asked at {self._endpoint.url}.", is_retryable=False
+            )
+        if isinstance(error, httpx2.LocalProtocolError):
+            return trouble("BadRequest", "The request cannot be sent as it is.", is_retryable=False)
+        if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
+            message = f"No connection to {self._endpoint.url}: {error}"
+            return trouble("ConnectionFailed", message, is_retryable=True)
+        where = "before an answer" if self._response is None else "inside the stream"
+        return trouble("Disconnected", f"The model's server hung up {where}.", is_retryable=True)
+
+    async def _close(self) -> None:
+        response, self._response = self._response, None
+        if response is None:
+            return
+        self._alarm.cancel()
+        with anyio.CancelScope(shield=True), suppress(*_NETWORK_TROUBLE):
+            await self._chunks.aclose()
+            await response.aclose()
+
+
+def _secrets(told: Mapping[str, str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Longest first: a whole header before the token in it."""
+    values = [value for name, value in told.items() if _CREDENTIAL.search(name)]
+    words = [word for value in values for word in value.split()]
+    hidden = {word for word in (*known, *values, *words) if len(word) >= SHORTEST_SECRET}
+    return tuple(sorted(hidden, key=lambda word: (-len(word), word)))
+
+
+def _open_client(url: httpx2.URL) -> httpx2.AsyncClient:
+    """A client for `url` alone. Plain http gets no TLS context, which is slow to make.
+
+    Raises:
+        ConfigurationError: the environment names a proxy or certificates that cannot be used.
+    """
+    is_here = url.host in ("localhost", "::1") or url.host.startswith("127.")
+    try:
+        verify = httpx2.create_ssl_context() if url.scheme == "https" else False
+    except OSError as error:
+        raise ConfigurationError(
+            f"SSL_CERT_FILE or SSL_CERT_DIR names no usable certificates: {error.strerror or error}"
+        ) from None
+    try:
+        return httpx2.AsyncClient(
+            verify=verify,
+            trust_env=not is_here,
+            follow_redirects=False,
+            limits=httpx2.Limits(keepalive_expiry=IDLE_CONNECTION_SECONDS),
+        )
+    except (ValueError, ImportError, httpx2.InvalidURL):
+        raise ConfigurationError(
+            "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names no usable proxy: "
+            "give one like http://host:port."
+        ) from None

@@ -1,0 +1,1 @@
+"""Where Experts come from besides `perstack.toml`."""

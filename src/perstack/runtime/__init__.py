@@ -1,0 +1,1 @@
+"""Making it happen: the async shell around the kernel."""

@@ -1,0 +1,55 @@
+"""The settings a run is made with, all resolved."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from perstack.schema.base import Data
+
+ReasoningLevel: TypeAlias = Literal["none", "minimal", "low", "medium", "high"]
+ReasoningBudget: TypeAlias = ReasoningLevel | int
+
+DEFAULT_PROVIDER = "anthropic"
+DEFAULT_MODEL = "claude-sonnet-4-5"
+DEFAULT_MAX_STEPS = 100
+DEFAULT_MAX_RETRIES = 5
+DEFAULT_TIMEOUT_MS = 300_000
+DEFAULT_REASONING_BUDGET: ReasoningLevel = "low"
+
+PROVIDER_NAMES = (
+    "anthropic",
+    "google",
+    "openai",
+    "ollama",
+    "azure-openai",
+    "amazon-bedrock",
+    "google-vertex",
+    "deepseek",
+)
+
+
+class ProviderSettings(Data, kw_only=True):
+    """`[provider]`: which vendor, and its own settings. Never a secret."""
+
+    provider_name: str = DEFAULT_PROVIDER
+    base_url: str | None = None
+    headers: dict[str, str] = {}
+    organization: str | None = None
+    project: str | None = None
+    name: str | None = None
+    resource_name: str | None = None
+    api_version: str | None = None
+    use_deployment_based_urls: bool | None = None
+    region: str | None = None
+    location: str | None = None
+
+
+class Settings(Data, omit_defaults=False, kw_only=True):
+    """One run's settings. `timeout` is ms per generation; `max_steps` is per job."""
+
+    provider: ProviderSettings = ProviderSettings()
+    model: str = DEFAULT_MODEL
+    reasoning_budget: ReasoningBudget = DEFAULT_REASONING_BUDGET
+    max_steps: int = DEFAULT_MAX_STEPS
+    max_retries: int = DEFAULT_MAX_RETRIES
+    timeout: int = DEFAULT_TIMEOUT_MS

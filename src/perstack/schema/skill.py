@@ -1,0 +1,51 @@
+"""Skills as `perstack.toml` declares them."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from perstack.schema.base import Data
+
+
+class McpStdioSkill(Data, tag_field="type", tag="mcpStdioSkill", kw_only=True):
+    """An MCP server started as a child process. Either `package_name` or `args`."""
+
+    command: str
+    package_name: str | None = None
+    args: tuple[str, ...] = ()
+    description: str | None = None
+    rule: str | None = None
+    pick: tuple[str, ...] = ()
+    omit: tuple[str, ...] = ()
+    required_env: tuple[str, ...] = ()
+    allowed_domains: tuple[str, ...] = ()
+    lazy_init: bool = False
+
+
+class McpSseSkill(Data, tag_field="type", tag="mcpSseSkill", kw_only=True):
+    """An MCP server reached over HTTP."""
+
+    endpoint: str
+    description: str | None = None
+    rule: str | None = None
+    pick: tuple[str, ...] = ()
+    omit: tuple[str, ...] = ()
+    allowed_domains: tuple[str, ...] = ()
+
+
+class InteractiveTool(Data, kw_only=True):
+    """A tool that a person answers. `input_json_schema` is JSON text."""
+
+    description: str | None = None
+    input_json_schema: str
+
+
+class InteractiveSkill(Data, tag_field="type", tag="interactiveSkill", kw_only=True):
+    """Tools that bring the run to rest until a person answers."""
+
+    description: str | None = None
+    rule: str | None = None
+    tools: dict[str, InteractiveTool]
+
+
+Skill: TypeAlias = McpStdioSkill | McpSseSkill | InteractiveSkill
