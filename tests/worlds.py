@@ -73,10 +73,12 @@ class Witness:
         self.effects: Counter[str] = Counter()
 
     def tools(self) -> FakeTools:
-        def effect(args: Json) -> str:
-            """Changes the world."""
+        async def effect(args: Json) -> str:
+            """Changes the world, with a moment before and after it."""
             name = str(args["name"])
+            await anyio.lowlevel.checkpoint()
             self.effects[name] += 1
+            await anyio.lowlevel.checkpoint()
             return f"did {name}"
 
         def look(args: Json) -> str:
@@ -211,11 +213,11 @@ class World:
     async def play(self, store: Store, log: Log | None = None) -> OpenJob:
         """Go on from whatever the store holds until all was said and nothing can move."""
         async with open_job(JOB, self.environment(store, log)) as job:
-            while await self._next(job):
+            while await self.next(job):
                 await job.carry_on()
             return job
 
-    async def _next(self, job: OpenJob) -> bool:
+    async def next(self, job: OpenJob) -> bool:
         """Whether there is something to do; what the user says next is said."""
         if job.can_move:
             return True

@@ -93,10 +93,21 @@ class Experts:
 
 
 def open_store(request: RunRequest) -> Store:
-    """Where the request's jobs are kept: `perstack/` in its workspace, or PERSTACK_STORAGE_PATH."""
+    """Where the request's jobs are kept: `perstack/` in its workspace, or PERSTACK_STORAGE_PATH.
+
+    Raises:
+        ConfigurationError: the path lies in the workspace, where tools could reach it.
+    """
     from perstack.storage.files import FilesStore
 
-    return FilesStore(request.storage_path or request.workspace / "perstack")
+    usual = request.workspace / "perstack"
+    path = request.storage_path or usual
+    if path != usual and path.resolve().is_relative_to(request.workspace):
+        raise ConfigurationError(
+            f"PERSTACK_STORAGE_PATH is {path}, inside the workspace {request.workspace}: tools "
+            "could reach it there. Name a folder outside, or unset it to use perstack/"
+        )
+    return FilesStore(path)
 
 
 async def execute(request: RunRequest, stop: Stop, listeners: list[Listener]) -> Outcome:
@@ -282,7 +293,15 @@ def open_model(request: RunRequest, expert: Expert) -> tuple[Provider, str | Non
         demo = demo_for(digest(expert))
         if demo is not None:
             return demo, NOTICE
-    return open_provider(request.settings.provider, request.environ), None
+    provider = request.settings.provider
+    try:
+        return open_provider(provider, request.environ), None
+    except ConfigurationError as problem:
+        variable = KEY_VARIABLES.get(provider.provider_name)
+        if variable is None or request.environ.get(variable):
+            raise
+        hint = 'To see a run without a key: perstack run tic-tac-toe "Let\'s play!"'
+        raise ConfigurationError(f"{problem.message}\n{hint}") from None
 
 
 def _is_model_configured(request: RunRequest) -> bool:

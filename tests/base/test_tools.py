@@ -158,3 +158,10 @@ def test_importing_the_package_loads_nothing_else():
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_names_reserved_for_the_base_skill_are_its_tools_in_order():
+    from perstack.base.table import TOOLS
+    from perstack.schema.tool import BASE_TOOLS
+
+    assert tuple(tool.definition.name for tool in TOOLS) == BASE_TOOLS

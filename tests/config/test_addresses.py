@@ -6,7 +6,7 @@ import pytest
 
 from perstack.config.addresses import base_url_problem, domain_problem, endpoint_problem
 from perstack.config.skill_table import package_name
-from perstack.config.variables import is_dangerous, variable_problem
+from perstack.schema.variables import is_dangerous, variable_problem
 
 
 @pytest.mark.parametrize(

@@ -203,8 +203,10 @@ async def test_row_69_an_id_inside_a_record_is_not_believed(tmp_path, bad):
     record = root / "jobs/j1/job.json"
     record.write_text(record.read_text().replace('"j1"', f'"{bad}"'))
     store = FilesStore(root)
-    assert await store.get_job("j1") is None
-    assert await store.jobs() == []
+    found = await store.get_job("j1")
+    assert found is not None
+    assert found.id == "j1"
+    assert await store.jobs() == [found]
     log = root / "jobs/j1/runs/r1/events.jsonl"
     log.write_text(log.read_text().replace('"jobId":"j1"', f'"jobId":"{bad}"'))
     with pytest.raises(PerstackError, match="another job"):

@@ -16,6 +16,7 @@ import pytest
 from perstack.errors import ConfigurationError
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta, http
 from perstack.providers.anthropic_stream import ReplyBuilder
+from perstack.providers.redaction import Redaction
 from perstack.providers.table import open_provider
 from perstack.schema.message import TextPart, ThinkingPart, ToolCallPart, user_message
 from perstack.schema.settings import ProviderSettings
@@ -557,7 +558,7 @@ def broken(builder: ReplyBuilder) -> Failure:
 
 
 def test_events_that_are_unknown_are_passed_over():
-    builder = ReplyBuilder({})
+    builder = ReplyBuilder({}, Redaction(()))
     events = [
         event(type="ping"),
         event(type="new_thing", delta=5, index="x", message=[1]),
@@ -573,7 +574,7 @@ def test_events_that_are_unknown_are_passed_over():
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"[]", b'{"type":"message_delta","usage":7}'])
 def test_an_event_that_cannot_be_read_ends_the_reply(data):
-    builder = ReplyBuilder({})
+    builder = ReplyBuilder({}, Redaction(()))
     builder.feed([data])
     assert builder.is_done
     assert broken(builder).error.name == "UnreadableResponse"
@@ -581,7 +582,7 @@ def test_an_event_that_cannot_be_read_ends_the_reply(data):
 
 
 def test_half_a_surrogate_pair_in_an_event_is_survived():
-    builder = ReplyBuilder({})
+    builder = ReplyBuilder({}, Redaction(()))
     builder.feed(
         [
             event(type="content_block_start", index=0, content_block={"type": "text"}),
@@ -593,7 +594,7 @@ def test_half_a_surrogate_pair_in_an_event_is_survived():
 
 
 def test_calls_that_share_an_id_or_have_none_are_told_apart():
-    builder = ReplyBuilder({})
+    builder = ReplyBuilder({}, Redaction(()))
     for index, call_id in enumerate(["t", "t", "", ""]):
         block = {"type": "tool_use", "id": call_id, "name": "n", "input": {}}
         builder.feed([event(type="content_block_start", index=index, content_block=block)])
@@ -603,7 +604,7 @@ def test_calls_that_share_an_id_or_have_none_are_told_apart():
 
 
 def test_arguments_given_at_the_start_of_a_call_count_too():
-    builder = ReplyBuilder({})
+    builder = ReplyBuilder({}, Redaction(()))
     block = {"type": "tool_use", "id": "t", "name": "n", "input": {"a": 1}}
     builder.feed(
         [

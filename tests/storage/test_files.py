@@ -523,3 +523,14 @@ async def test_runs_whose_record_is_damaged_come_last_and_are_placed_anew(store,
     await store.open_run("j1", "a", Settings())
     await store.open_run("j1", "d", Settings())
     assert await store.runs("j1") == ["b", "c", "a", "d"]
+
+
+async def test_a_job_killed_before_its_first_record_is_listed_from_its_log(store, root):
+    await store.claim("j1")
+    await store.open_run("j1", "r1", Settings())
+    await keep(store, fact(1), fact(2))
+
+    (found,) = await FilesStore(root).jobs()
+
+    assert (found.id, found.status) == ("j1", "running")
+    assert found.started_at == fact(1).timestamp

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from perstack.base.answer import Refused
+from perstack.schema.variables import is_dangerous
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,23 +34,16 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$")
 
-# Names by which a loader, an interpreter, a shell or a package manager is told
-# to run something else than it was asked to. Compared in upper case.
-_REFUSED = re.compile(
-    r"LD_.*|DYLD_.*|GCONV_PATH|GLIBC_TUNABLES|LOCPATH|NLSPATH|MALLOC_.*|HOSTALIASES|RES_OPTIONS"
-    r"|PYTHON.*|NODE_OPTIONS|NODE_PATH|NODE_REPL_EXTERNAL_MODULE|NPM_CONFIG_.*|YARN_.*|PNPM_.*"
-    r"|PIP_.*|UV_.*|PIPX_.*|CONDA_.*|VIRTUALENV_.*"
-    r"|PERL.*|RUBYOPT|RUBYLIB|RUBYPATH|GEM_.*|BUNDLE_.*|LUA_.*|PHPRC|PHP_INI_SCAN_DIR"
-    r"|BASH_ENV|ENV|IFS|PS4|PROMPT_COMMAND|SHELLOPTS|BASHOPTS|BASH_FUNC_.*|CDPATH|ZDOTDIR|FPATH"
-    r"|_?JAVA_(TOOL_)?OPTIONS|JAVA_OPTS|JDK_JAVA_OPTIONS|JAVA_HOME|CLASSPATH|MAVEN_OPTS|GRADLE_OPTS"
-    r"|GIT_.*|SSH_ASKPASS|SUDO_ASKPASS|EDITOR|VISUAL|PAGER|MANPAGER|BROWSER|LESSOPEN|LESSCLOSE"
-    r"|DOTNET_STARTUP_HOOKS|CORECLR_.*|COR_.*|ERL_.*|ELIXIR_.*|RUSTC_.*|RUSTFLAGS|CARGO_.*|GOFLAGS"
-    r"|MAKEFLAGS|MFLAGS|GNUMAKEFLAGS|CMAKE_.*|OPENSSL_.*|SSLKEYLOGFILE|TERMINFO|TERMCAP"
-    r"|PERSTACK_.*"
+# Families of variables that steer what other programs run. The dangerous ones among
+# them are refused everywhere; from a model, which has no need of the rest, all are.
+_STEERING = re.compile(
+    r"MALLOC_.*|RES_OPTIONS|PIPX_.*|CONDA_.*|VIRTUALENV_.*|PERL.*|RUBYPATH|GEM_.*|BUNDLE_.*|LUA_.*"
+    r"|CDPATH|FPATH|JAVA_OPTS|JAVA_HOME|CLASSPATH|MAVEN_OPTS|GRADLE_OPTS|GIT_.*|SUDO_ASKPASS"
+    r"|ERL_.*|ELIXIR_.*|RUSTC_.*|RUSTFLAGS|CARGO_.*|GOFLAGS|MAKEFLAGS|MFLAGS|GNUMAKEFLAGS|CMAKE_.*"
+    r"|OPENSSL_.*|TERMINFO|TERMCAP|PERSTACK_.*"
 )
 _ALLOWED = re.compile(
-    r"PYTHON(UNBUFFERED|DONTWRITEBYTECODE|IOENCODING|UTF8|HASHSEED|FAULTHANDLER|DEVMODE|TRACEMALLOC)"
-    r"|GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL|DATE)|GIT_TERMINAL_PROMPT|GIT_OPTIONAL_LOCKS"
+    r"GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL|DATE)|GIT_TERMINAL_PROMPT|GIT_OPTIONAL_LOCKS"
     r"|CARGO_TERM_COLOR"
 )
 
@@ -84,7 +78,8 @@ def refused_name(name: str) -> str | None:
     if not _NAME.fullmatch(name):
         return "is not a variable's name: letters, digits and '_', no digit first"
     upper = name.upper()
-    if _REFUSED.fullmatch(upper) and not _ALLOWED.fullmatch(upper):
+    steers = _STEERING.fullmatch(upper) is not None and _ALLOWED.fullmatch(upper) is None
+    if steers or is_dangerous(name):
         return "cannot be set: it makes programs load or run something else"
     return None
 

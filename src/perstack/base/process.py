@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import anyio
 
+from perstack.base.lifeline import LIFELINE
+
 GRACE = 2.0
 """Seconds between the request to end and the kill."""
 
@@ -120,13 +122,14 @@ async def run(launch: Launch, seconds: float, cap: int) -> Finished:
 
 
 class Child:
-    """A started process, the leader of its own session and group."""
+    """A started process, the leader of its own session and group, tied to the life of this one."""
 
     def __init__(self, launch: Launch, cap: int) -> None:
         with contextlib.ExitStack() as kept, contextlib.ExitStack() as handed:
             (out, out_end), (err, err_end) = (_pipe(kept, handed) for _ in range(2))
             value = f"{os.getpid()}.{os.fstat(out).st_ino}"
             self._mark = f"{launch.mark}={value}"
+            LIFELINE.tie(f"{launch.mark}={os.getpid()}.")
             self._process = subprocess.Popen(
                 launch.argv,
                 executable=launch.program,

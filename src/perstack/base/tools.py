@@ -8,6 +8,7 @@ import anyio
 
 from perstack.base.answer import Refused, refusal
 from perstack.base.caps import Caps
+from perstack.base.lifeline import LIFELINE
 from perstack.base.paths import Workspace
 from perstack.base.table import TOOLS, Place, Tool
 
@@ -25,7 +26,9 @@ class BaseTools:
     """The base skill of one run.
 
     Contract: as ToolSource says. Whatever goes wrong in a call is an output with
-    `is_error`. A cancelled call leaves no process behind. Entering raises
+    `is_error`. A cancelled call leaves no process behind, and neither does the
+    end of this process, for which a watcher runs from the first command of a
+    process until its last BaseTools is closed. Entering raises
     `ConfigurationError` where the workspace cannot be opened.
 
     `todos` gives the run's todo list as it is now; a call of `todo` answers with
@@ -65,6 +68,7 @@ class BaseTools:
             return anyio.current_time() - started
 
         self._place = Place(workspace, self._caps, self._todos, self._environ, uptime)
+        LIFELINE.hold()
         return self
 
     async def __aexit__(
@@ -75,7 +79,10 @@ class BaseTools:
     ) -> None:
         place, self._place = self._place, None
         if place is not None:
-            place.workspace.close()
+            try:
+                place.workspace.close()
+            finally:
+                await LIFELINE.let_go()
 
     def tools(self) -> Sequence[ToolDefinition]:
         """Every tool that `pick` and `omit` leave, in a stable order."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from perstack._version import __version__
 from perstack.errors import PerstackError, cause_of
+
+if TYPE_CHECKING:
+    import click
 
 COMMANDS = {
     "run": ("perstack.cli.run:run", "Run an Expert; its events come on stdout, one JSON a line."),
@@ -22,7 +26,23 @@ ABOUT = (
 
 def main() -> NoReturn:
     """The entry point of `perstack`. Exits with the documented code."""
+    _open_standard_streams()
     sys.exit(run_command(sys.argv[1:]))
+
+
+def _open_standard_streams() -> None:
+    """Lead closed standard streams to nowhere: no file of ours may come to stand in their place.
+
+    Without a standard output there is nothing to run for, and this exits.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - when it was closed
+        sys.stderr.write("perstack: standard output is closed: lead it to a file or /dev/null\n")
+        sys.exit(2)
 
 
 def run_command(args: list[str]) -> int:
@@ -37,13 +57,24 @@ def run_command(args: list[str]) -> int:
     try:
         result = group(COMMANDS, ABOUT).main(args, prog_name="perstack", standalone_mode=False)
     except click.ClickException as problem:
-        problem.show()
-        return problem.exit_code
+        return _say(problem)
     except click.Abort:
         return 130
     except (PerstackError, ExceptionGroup) as problem:
         return _report(problem, with_traceback="--debug" in args)
     return result if isinstance(result, int) else 0
+
+
+def _say(problem: click.ClickException) -> int:
+    """What click has to say; it repeats words of the command line."""
+    from io import StringIO
+
+    from perstack.views.plain import plain
+
+    words = StringIO()
+    problem.show(words)
+    sys.stderr.write(plain(words.getvalue()))
+    return problem.exit_code
 
 
 def _report(problem: Exception, *, with_traceback: bool) -> int:

@@ -9,25 +9,29 @@ import click
 
 F = TypeVar("F", bound=Callable[..., object])
 
-VALUES: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("--config",), "The perstack.toml to use: a file, or an https URL."),
-    (("--provider",), "The model provider. [default: anthropic]"),
-    (("--model",), "The model. [default: claude-sonnet-4-5]"),
-    (("--reasoning-budget",), "none, minimal, low, medium, high, or a number of tokens."),
-    (("--max-steps",), "Steps that all runs of the job may take together. [default: 100]"),
-    (("--max-retries",), "Failed replies in a row before a run gives up. [default: 5]"),
-    (("--timeout",), "Milliseconds for one generation. [default: 300000]"),
-    (("--workspace",), "The folder the Expert works in. [default: the current one]"),
-    (("--runtime",), "Where the Expert runs: local. [default: local]"),
-    (("--job-id",), "The id of the new job."),
-    (("--continue-job",), "Continue the job of this id."),
-    (("--resume-from",), "Begin a new run at this checkpoint of the continued job."),
+VALUES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("--config",), "PATH", "The perstack.toml to use: a file, or an https URL."),
+    (("--provider",), "NAME", "The model provider. [default: anthropic]"),
+    (("--model",), "NAME", "The model. [default: claude-sonnet-4-5]"),
+    (("--reasoning-budget",), "BUDGET", "none, minimal, low, medium, high, or a number of tokens."),
+    (("--max-steps",), "N", "Steps that all runs of the job may take together. [default: 100]"),
+    (("--max-retries",), "N", "Failed replies in a row before a run gives up. [default: 5]"),
+    (("--timeout",), "MS", "Milliseconds for one generation. [default: 300000]"),
+    (("--workspace",), "DIR", "The folder the Expert works in. [default: the current one]"),
+    (("--runtime",), "NAME", "Where the Expert runs: local. [default: local]"),
+    (("--job-id",), "ID", "The id of the new job."),
+    (("--continue-job",), "ID", "Continue the job of this id."),
+    (("--resume-from",), "CHECKPOINT", "Begin a new run at this checkpoint of the continued job."),
 )
 """Options that take one value; each is checked where it is understood, not here."""
 
-REPEATED: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("--env-path",), "A .env file. Repeatable. [default: .env, .env.local]"),
-    (("--env",), "A variable for the Expert's tools: NAME or NAME=VALUE. Repeatable."),
+REPEATED: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("--env-path",), "PATH", "A .env file. Repeatable. [default: .env, .env.local]"),
+    (
+        ("--env",),
+        "NAME[=VALUE]",
+        "A variable for the Expert's tools: NAME or NAME=VALUE. Repeatable.",
+    ),
 )
 """Options that may be given several times."""
 
@@ -47,8 +51,8 @@ def shared_options(command: F) -> F:
     """`command` with every option above, in that order."""
     for flags, parameter, text in reversed(FLAGS):
         command = click.option(*flags, parameter, is_flag=True, help=text)(command)
-    for flags, text in reversed(REPEATED):
-        command = click.option(*flags, multiple=True, help=text)(command)
-    for flags, text in reversed(VALUES):
-        command = click.option(*flags, help=text)(command)
+    for flags, shown, text in reversed(REPEATED):
+        command = click.option(*flags, metavar=shown, multiple=True, help=text)(command)
+    for flags, shown, text in reversed(VALUES):
+        command = click.option(*flags, metavar=shown, help=text)(command)
     return command

@@ -81,5 +81,5 @@ class Lines(Listener):
         """Tell of the activities that the fact completed."""
         from perstack.views.activity import line_of
 
-        for activity in self._fold.feed(published.fact):
+        for activity in self._fold.feed(published.fact, published.after):
             self._write(line_of(activity))

@@ -51,7 +51,7 @@ class Given(TypedDict):
 @click.command(
     epilog=(
         "Exit codes: 0 completed, or waiting for an answer; 1 stopped by an error; "
-        "2 usage or configuration; 3 step limit; 130 or 143 stopped by a signal."
+        "2 usage or configuration; 3 step limit; 128 and its number, stopped by a signal."
     )
 )
 @click.argument("expert")
@@ -72,10 +72,12 @@ def run(expert: str, query: str | None, events: Form, **given: Unpack[Given]) ->
     """
     import anyio
 
+    from perstack.cli.hardening import hide_from_children
     from perstack.cli.session import run_session
     from perstack.config.request import Options
     from perstack.config.resolve import resolve
 
+    hide_from_children()
     options = Options(expert_key=expert, query=_read_query(query), requires_query=True, **given)
     request = resolve(options, Path.cwd(), os.environ)
     return anyio.run(run_session, request, events, _repeated(given))
@@ -96,7 +98,7 @@ def _repeated(given: Given) -> tuple[str, ...]:
 def _read_query(query: str | None) -> str | None:
     """The query itself; for "-", what standard input holds."""
     if query != "-":
-        return query
+        return query if query is None else _checked_text(query)
     data = sys.stdin.buffer.read(MAX_QUERY_BYTES + 1)
     if len(data) > MAX_QUERY_BYTES:
         raise UsageError(f"The query on standard input is longer than {MAX_QUERY_BYTES} bytes")
@@ -104,3 +106,12 @@ def _read_query(query: str | None) -> str | None:
         return data.decode()
     except UnicodeDecodeError as problem:
         raise UsageError(f"The query on standard input is not UTF-8: {problem}") from None
+
+
+def _checked_text(text: str) -> str:
+    """`text`, unless it holds bytes of the command line that are no characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("QUERY is not UTF-8") from None
+    return text

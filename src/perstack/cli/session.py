@@ -30,6 +30,10 @@ STATUS_CODES = {"completed": 0, "stoppedByInteractiveTool": 0, "stoppedByMaxStep
 """Job status to exit code; every other status is 1."""
 
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that bring the job to a halt; the second one ends the process."""
+
+
 class Signals:
     """The signal that stopped the job, if one did."""
 
@@ -39,8 +43,8 @@ class Signals:
     async def watch(
         self, stop: Stop, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        """Stop the job at the first SIGINT or SIGTERM; end this process at the second."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        """Stop the job at the first signal that asks for it; end this process at the second."""
+        with anyio.open_signal_receiver(*STOPPING) as signals:
             task_status.started()
             async for caught in signals:
                 if self.caught is not None:
@@ -94,6 +98,10 @@ class Notices(Listener):
                     f"warning: {fact.expert_key}: the skill {name} is an MCP server, and this "
                     "version starts none: the Expert works without its tools"
                 )
+            if self._request.resume_from is not None and fact.base is not None:
+                self._once(
+                    "a new run from that checkpoint; the workspace's files are not rolled back"
+                )
             if fact.changes:
                 self._once(f"the definition changed since the last run: {', '.join(fact.changes)}")
 
@@ -118,9 +126,10 @@ def _conclude(outcome: Outcome, command: str, output: Output, signals: Signals) 
         _say_questions(outcome.questions, command)
     elif job.status == "completed":
         say(coordinator.text)
-        say(f"completed in {job.total_steps} steps")
+        say(f"completed; the job has taken {counted(job.total_steps, 'step')}")
     elif job.status == "stoppedByMaxSteps":
-        say(f"stopped at the limit of {job.max_steps} steps. Go on with a higher --max-steps:")
+        limit = counted(job.max_steps or 0, "step")
+        say(f"stopped at the limit of {limit}. Go on with a higher one:")
         say(f"  {command} --max-steps {2 * (job.max_steps or 1)} QUERY")
     elif coordinator.error is not None:
         status = f" ({coordinator.error.status_code})" if coordinator.error.status_code else ""
@@ -143,6 +152,11 @@ def continue_command(request: RunRequest, options: tuple[str, ...]) -> str:
     runner = ("uv", "run") if os.environ.get("UV_RUN_RECURSION_DEPTH") else ()
     words = (*runner, "perstack", "run", request.expert_key or "", *options, "--continue")
     return shlex.join(words)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def say(text: str) -> None:

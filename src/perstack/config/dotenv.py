@@ -13,8 +13,8 @@ import re
 from typing import TYPE_CHECKING
 
 from perstack.config.source import decoded, read_source, shown_path
-from perstack.config.variables import MAX_NAME_LENGTH, is_dangerous
 from perstack.errors import ConfigurationError
+from perstack.schema.variables import MAX_NAME_LENGTH, is_dangerous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

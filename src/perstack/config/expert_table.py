@@ -17,34 +17,13 @@ from perstack.schema.keys import (
     VERSION_PATTERN,
     parse_key,
 )
-from perstack.schema.tool import BASE_SKILL
+from perstack.schema.tool import BASE_SKILL, BASE_TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perstack.config.checks import Check
     from perstack.config.findings import Place
-
-BASE_TOOLS = (
-    "attemptCompletion",
-    "todo",
-    "clearTodo",
-    "exec",
-    "getFileInfo",
-    "healthCheck",
-    "readTextFile",
-    "readImageFile",
-    "readPdfFile",
-    "writeTextFile",
-    "appendTextFile",
-    "editTextFile",
-    "moveFile",
-    "deleteFile",
-    "listDirectory",
-    "createDirectory",
-    "deleteDirectory",
-)
-"""The tools every Expert has. No other tool may take one of these names."""
 
 MAX_TOOL_NAME_LENGTH = 64
 _RUNTIME_VERSION = re.compile(r"v?[0-9]{1,9}\.[0-9]{1,9}(?:\.[0-9]{1,9})?")

@@ -20,9 +20,9 @@ from perstack.config.remote import fetch_config_here, is_url
 from perstack.config.request import RunRequest
 from perstack.config.settings import resolve_settings
 from perstack.config.source import shown_path
-from perstack.config.variables import variable_problem
 from perstack.errors import ConfigurationError, UsageError
 from perstack.schema.keys import checked_id, parse_key
+from perstack.schema.variables import variable_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

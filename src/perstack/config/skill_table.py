@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 from perstack.config.addresses import domain_problem, endpoint_problem
 from perstack.config.checks import array, boolean, choice, kind_of, mapping, record, text
 from perstack.config.rules import argument, matching, one_line
-from perstack.config.variables import variable_problem
 from perstack.schema.keys import MAX_NAME_LENGTH, NAME_PATTERN
 from perstack.schema.tool import DELEGATE_SKILL, UNKNOWN_SKILL
+from perstack.schema.variables import variable_problem
 
 if TYPE_CHECKING:
     from perstack.config.checks import Check

@@ -6,6 +6,8 @@ import msgspec
 
 from perstack.errors import CannotContinue
 from perstack.kernel.apply import result_of
+from perstack.kernel.plan import pending_questions
+from perstack.kernel.state import RunState
 from perstack.schema.tool import ToolCall, ToolResult
 
 
@@ -39,6 +41,21 @@ def results_of(text: str, pending: tuple[ToolCall, ...]) -> tuple[ToolResult, ..
                 f"No call {answer.tool_call_id!a} waits for an answer. Waiting: {describe(pending)}"
             )
     return tuple(result_of(calls[answer.tool_call_id], answer.text) for answer in named)
+
+
+def check_answers(state: RunState, results: tuple[ToolResult, ...]) -> None:
+    """Refuse answers to what is not asked: they would move a run that waits for nothing.
+
+    Raises:
+        CannotContinue: there is no answer, or one is to a call that waits for none.
+    """
+    waits = state.status == "stoppedByInteractiveTool"
+    asked = {call.id for call in pending_questions(state)} if waits else set[str]()
+    if not results:
+        raise CannotContinue(f"Run {state.run_id} was given no answer")
+    for result in results:
+        if result.id not in asked:
+            raise CannotContinue(f"No call {result.id!a} of run {state.run_id} waits for an answer")
 
 
 def describe(pending: tuple[ToolCall, ...]) -> str:

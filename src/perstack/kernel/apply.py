@@ -106,7 +106,7 @@ def _apply(state: RunState, fact: RunFact) -> RunState:  # noqa: C901 - one arm 
         case ToolsCalled():
             return _called(state, fact)
         case ToolCallStarted():
-            started = {**state.turn.started, fact.tool_call_id: fact.effect}
+            started = state.turn.started.plus(fact.tool_call_id, fact.effect)
             return replace(state, turn=replace(state.turn, started=started))
         case ToolCallCompleted():
             return _answered(state, fact.tool_result)
@@ -173,7 +173,9 @@ def _started(state: RunState, fact: RunStarted) -> RunState:
 
 def _with_answers(turn: Turn, answers: tuple[ToolResult, ...]) -> Turn:
     """The turn a run moves again in, once it has been given `answers`."""
-    results = {**turn.results, **{result.id: result for result in answers}}
+    results = turn.results
+    for result in answers:
+        results = results.plus(result.id, result)
     return replace(turn, results=results, restarted=True, resumed=False)
 
 
@@ -213,10 +215,11 @@ def last_reply_has_calls(messages: History) -> bool:
 
 def _closed(state: RunState) -> RunState:
     turn = state.turn
-    results = dict(turn.results)
+    results = turn.results
     for call in turn.unanswered:
         unknown = turn.started.get(call.id) == "unknown"
-        results[call.id] = result_of(call, OUTCOME_UNKNOWN if unknown else NOT_MADE, is_error=True)
+        closed = result_of(call, OUTCOME_UNKNOWN if unknown else NOT_MADE, is_error=True)
+        results = results.plus(call.id, closed)
     return replace(state, turn=replace(turn, results=results))
 
 
@@ -239,7 +242,7 @@ def _called(state: RunState, fact: ToolsCalled) -> RunState:
 
 
 def _answered(state: RunState, result: ToolResult) -> RunState:
-    results = {**state.turn.results, result.id: result}
+    results = state.turn.results.plus(result.id, result)
     todos = state.todos
     is_todo = result.skill_name == BASE_SKILL and result.tool_name in TODO_TOOLS
     if is_todo and not result.is_error:
@@ -283,10 +286,10 @@ def _completed(state: RunState, fact: RunCompleted) -> RunState:
 
 def _with_completion(state: RunState, event_id: str) -> RunState:
     """Every call of the reply answered, its completion by `{}`, and the answers a message."""
-    results = dict(state.turn.results)
+    results = state.turn.results
     for call in state.turn.unanswered:
         if is_completion(call):
-            results[call.id] = result_of(call, "{}")
+            results = results.plus(call.id, result_of(call, "{}"))
     state = replace(state, turn=replace(state.turn, results=results))
     return replace(state, messages=state.messages.append(answers_message(state, f"{event_id}-0")))
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from perstack.kernel.apply import result_of
 from perstack.kernel.state import RunState
 from perstack.schema.base import Data
+from perstack.schema.checkpoint import JobStatus
 from perstack.schema.event import Child
 from perstack.schema.tool import ToolCall, ToolResult
 from perstack.schema.usage import NO_USAGE, Usage
@@ -124,3 +125,23 @@ def coordinator_of(states: Mapping[str, RunState]) -> RunState | None:
     """The run nobody delegated that was started last (`states` in the order the runs began)."""
     own = [state for state in states.values() if state.delegated_by is None]
     return own[-1] if own else None
+
+
+def job_status(states: Mapping[str, RunState]) -> JobStatus:
+    """The job as a whole: its coordinator, or what keeps its coordinator waiting."""
+    coordinator = coordinator_of(states)
+    if any(state.is_interrupted for state in states.values()):
+        return "stoppedByError"
+    if coordinator is None or not coordinator.is_at_rest:
+        return "running"
+    match coordinator.status:
+        case "completed":
+            return "completed"
+        case "stoppedByInteractiveTool":
+            return "stoppedByInteractiveTool"
+        case "stoppedByExceededMaxSteps":
+            return "stoppedByMaxSteps"
+        case "stoppedByDelegate":
+            return "running" if schedule(states, 0) else "stoppedByMaxSteps"
+        case _:
+            return "stoppedByError"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from perstack.kernel.ledger import Ledger
 from perstack.schema.base import Data
 from perstack.schema.checkpoint import BaseRef, CheckpointStatus, DelegatedBy, RunError
 from perstack.schema.event import Child
@@ -40,8 +41,8 @@ class Turn(Data, kw_only=True):
     calls: tuple[ToolCall, ...] = ()
     usage: Usage = NO_USAGE
     has_text: bool = False
-    started: dict[str, Effect] = {}
-    results: dict[str, ToolResult] = {}
+    started: Ledger[Effect] = Ledger()
+    results: Ledger[ToolResult] = Ledger()
     children: tuple[Child, ...] = ()
     restarted: bool = False
     resumed: bool = False

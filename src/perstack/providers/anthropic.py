@@ -47,7 +47,8 @@ class AnthropicModel:
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Generated, None]:
         """One reply to `request`, streamed."""
-        builder = ReplyBuilder({wire_name(tool.name): tool.name for tool in request.tools})
+        names = {wire_name(tool.name): tool.name for tool in request.tools}
+        builder = ReplyBuilder(names, self._endpoint.redaction)
         async with self._endpoint.post(request_body(request), request.timeout) as answer:
             while not builder.is_done:
                 events = await answer.read()
@@ -59,8 +60,7 @@ class AnthropicModel:
                 for delta in builder.feed(events):
                     yield delta
             await answer.finish()
-        reply = builder.reply()
-        yield self._endpoint.redacted(reply) if isinstance(reply, Failure) else reply
+        yield builder.reply()
 
     async def aclose(self) -> None:
         """Close connections. May be called twice."""

@@ -13,6 +13,7 @@ import msgspec
 
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
 from perstack.providers.failure import trouble, vendor_failure
+from perstack.providers.redaction import Redaction
 from perstack.schema.message import ExpertPart, Json, TextPart, ThinkingPart, ToolCallPart
 from perstack.schema.usage import Usage
 
@@ -107,11 +108,13 @@ class _OpenBlock:
 class ReplyBuilder:
     """One reply while it arrives. `names` gives back the names that the wire changed.
 
+    A failure of the vendor's says nothing that `redaction` hides; a reply is the model's.
     Ask for `reply` once `is_done`, or when the stream has ended.
     """
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str], redaction: Redaction) -> None:
         self.is_done = False
+        self._redaction = redaction
         self._names = names
         self._blocks: dict[int, _OpenBlock] = {}
         self._counts = _Counts()
@@ -216,7 +219,7 @@ class ReplyBuilder:
             case "error":
                 told = event.error or _Error()
                 message = told.message or "The model's server reported an error."
-                self._fail(vendor_failure(told.type, message, self.usage))
+                self._fail(vendor_failure(told.type, message, self._redaction, self.usage))
             case _:
                 pass
 

@@ -8,11 +8,15 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from perstack.providers import Failure
+from perstack.providers.redaction import MAX_TEXT, Redaction
 from perstack.schema.checkpoint import RunError
 from perstack.schema.usage import NO_USAGE, Usage
 
 MAX_MESSAGE = 2_000
 """Characters kept of a vendor's message."""
+MAX_NAME = 200
+MAX_BODY = MAX_TEXT
+"""Bytes kept of a body that says what went wrong."""
 
 RETRYABLE_STATUSES = frozenset({408, 409, 429})
 RETRYABLE_NAMES = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
@@ -36,30 +40,34 @@ def trouble(name: str, message: str, *, is_retryable: bool) -> Failure:
     return Failure(error=RunError(name=name, message=message, is_retryable=is_retryable))
 
 
-def vendor_failure(name: str, message: str, usage: Usage = NO_USAGE) -> Failure:
-    """An error that a vendor sent inside a stream, told apart by its type."""
-    error = RunError(name=name, message=_shown(message), is_retryable=name in RETRYABLE_NAMES)
+def vendor_failure(
+    name: str, message: str, redaction: Redaction, usage: Usage = NO_USAGE
+) -> Failure:
+    """An error that a vendor sent inside a stream, told apart by its type. Says no secret."""
+    error = RunError(
+        name=redaction.line(name, MAX_NAME) or "error",
+        message=_shown(message, redaction),
+        is_retryable=name in RETRYABLE_NAMES,
+    )
     return Failure(error=error, usage=usage)
 
 
-def status_failure(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+def status_failure(
+    status: int, headers: Mapping[str, str], body: bytes, redaction: Redaction
+) -> Failure:
     """An answer other than 200. Keeps the vendor's own name and message where the body has them.
 
-    408, 409, 429 and 5xx may be asked again, and so may what the vendor itself calls
-    overloaded, whatever its status.
+    Says no secret: a `body` of more than `MAX_BODY` bytes is taken for one that was cut,
+    and its end is not used. 408, 409, 429 and 5xx may be asked again, and so may what
+    the vendor itself calls overloaded, whatever its status.
     """
-    name, message = "", ""
-    try:
-        told = _decode.decode(body).error
-        name, message = told.type or "", told.message or ""
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        message = body.decode(errors="replace")
-    message = _shown(message) or f"The model's server answered with status {status}."
+    name, message = _words(body, redaction)
+    message = _shown(message, redaction) or f"The model's server answered with status {status}."
     if 300 <= status < 400:
         message = f"The model's server answered with a redirect ({status}), which is not followed."
     is_retryable = status in RETRYABLE_STATUSES or 500 <= status < 600 or name in RETRYABLE_NAMES
     error = RunError(
-        name=name or ("Redirect" if 300 <= status < 400 else "HttpError"),
+        name=redaction.line(name, MAX_NAME) or ("Redirect" if 300 <= status < 400 else "HttpError"),
         message=message,
         status_code=status,
         is_retryable=is_retryable,
@@ -88,12 +96,13 @@ def retry_after(headers: Mapping[str, str]) -> int | None:
     return max(0, int(seconds * 1000))
 
 
-def redacted(failure: Failure, secrets: tuple[str, ...]) -> Failure:
-    """The same failure with no secret in its words: a server may echo what it was sent."""
+def redacted(failure: Failure, redaction: Redaction) -> Failure:
+    """The same failure with no secret in its words: a server may echo what it was sent.
+
+    For words that nothing has cut: those above are redacted as they are made.
+    """
     error = failure.error
-    name, message = error.name, error.message
-    for secret in secrets:
-        name, message = name.replace(secret, "***"), message.replace(secret, "***")
+    name, message = redaction.hidden(error.name), redaction.hidden(error.message)
     if (name, message) == (error.name, error.message):
         return failure
     error = msgspec.structs.replace(error, name=name, message=message)
@@ -108,8 +117,25 @@ def _number(text: str | None) -> float | None:
     return number if 0 <= number < 1e12 else None
 
 
-def _shown(message: str) -> str:
-    message = " ".join(message.split())
+def _words(body: bytes, redaction: Redaction) -> tuple[str, str]:
+    """The vendor's name and message, else the text of `body`, without escapes if it is JSON."""
+    try:
+        told = _decode.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    else:
+        return told.error.type or "", told.error.message or ""
+    text = body[:MAX_BODY].decode(errors="replace")
+    if len(body) > MAX_BODY:
+        return "", redaction.without_end(text)
+    try:  # an escape inside a secret would hide it from us and not from a reader
+        return "", msgspec.json.encode(msgspec.json.decode(body)).decode()
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return "", text
+
+
+def _shown(message: str, redaction: Redaction) -> str:
+    line = redaction.line(message, MAX_MESSAGE)
     if any(words in message.lower() for words in OVERFLOW_WORDS):
-        message = f"The conversation no longer fits the model's context window: {message}"
-    return message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + "…"
+        line = f"The conversation no longer fits the model's context window: {line}"
+    return line

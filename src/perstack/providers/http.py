@@ -23,7 +23,8 @@ from perstack._version import __version__
 from perstack.errors import ConfigurationError
 from perstack.providers import Failure
 from perstack.providers.address import user_headers
-from perstack.providers.failure import redacted, status_failure, trouble
+from perstack.providers.failure import MAX_BODY, MAX_NAME, redacted, status_failure, trouble
+from perstack.providers.redaction import Redaction
 from perstack.providers.sse import EventSplitter, EventTooLong
 
 CONNECT_SECONDS = 30.0
@@ -32,9 +33,7 @@ SILENCE_SECONDS = 120.0
 TIMEOUTS = {"connect": CONNECT_SECONDS, "read": SILENCE_SECONDS}
 FINISH_SECONDS = 0.5
 IDLE_CONNECTION_SECONDS = 55.0
-MAX_ERROR_BYTES = 64 * 1024
 MAX_STREAM_BYTES = 128 * 1024 * 1024
-SHORTEST_SECRET = 8
 
 _CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
@@ -54,7 +53,8 @@ class Endpoint:
     """Where one vendor's requests go. Shows neither its key nor its headers.
 
     `own` are the wire's headers, `told` the user's, which win. What looks like a
-    credential in `told` is kept out of every failure, and so is each of `secrets`.
+    credential in `told` is kept out of every failure, and so is each of `secrets`:
+    `redaction` hides them.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Endpoint:
         self._headers |= {"content-type": "application/json"} | dict(own)
         self._headers |= user_headers(told)
         self._headers["accept-encoding"] = "identity"  # so that no answer grows when unpacked
-        self._secrets = _secrets(told, secrets)
+        self.redaction = Redaction((*secrets, *_credentials(told)))
         try:
             self._address = httpx2.URL(url)
         except httpx2.InvalidURL:
@@ -87,7 +87,7 @@ class Endpoint:
 
     def redacted(self, failure: Failure) -> Failure:
         """`failure` without the key and the user's credentials."""
-        return redacted(failure, self._secrets)
+        return redacted(failure, self.redaction)
 
     async def send(self, body: bytes) -> httpx2.Response:
         """The response to `body`, its headers read. Raises what httpx2 raises."""
@@ -201,15 +201,18 @@ class Answer:
             packing = headers.get("content-encoding", "identity")
             if form.lower() == "text/event-stream" and packing == "identity":
                 return None
+            form = self._endpoint.redaction.line(form, MAX_NAME)
+            packing = self._endpoint.redaction.line(packing, MAX_NAME)
             message = f"The model's server sent {form!r} ({packing}) in place of events."
             return trouble("UnreadableResponse", message, is_retryable=False)
         body = bytearray()
         with suppress(*_NETWORK_TROUBLE), anyio.fail_after(self._patience()):
             async for chunk in self._chunks:  # what arrived says enough
-                body += chunk[: MAX_ERROR_BYTES - len(body)]
-                if len(body) >= MAX_ERROR_BYTES:
+                body += chunk[: MAX_BODY + 1 - len(body)]
+                if len(body) > MAX_BODY:
                     break
-        return status_failure(response.status_code, headers, bytes(body))
+        redaction = self._endpoint.redaction
+        return status_failure(response.status_code, headers, bytes(body), redaction)
 
     def _network_failure(self, error: Exception) -> Failure:
         if self._is_late or anyio.current_time() >= self._deadline:
@@ -229,7 +232,8 @@ class Answer:
         if isinstance(error, httpx2.LocalProtocolError):
             return trouble("BadRequest", "The request cannot be sent as it is.", is_retryable=False)
         if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
-            message = f"No connection to {self._endpoint.url}: {error}"
+            why = self._endpoint.redaction.line(str(error), MAX_NAME)  # a proxy's own words
+            message = f"No connection to {self._endpoint.url}: {why}"
             return trouble("ConnectionFailed", message, is_retryable=True)
         where = "before an answer" if self._response is None else "inside the stream"
         return trouble("Disconnected", f"The model's server hung up {where}.", is_retryable=True)
@@ -244,12 +248,10 @@ class Answer:
             await response.aclose()
 
 
-def _secrets(told: Mapping[str, str], known: tuple[str, ...]) -> tuple[str, ...]:
-    """Longest first: a whole header before the token in it."""
+def _credentials(told: Mapping[str, str]) -> list[str]:
+    """The values that look like credentials, and each word of theirs: `Bearer` is none."""
     values = [value for name, value in told.items() if _CREDENTIAL.search(name)]
-    words = [word for value in values for word in value.split()]
-    hidden = {word for word in (*known, *values, *words) if len(word) >= SHORTEST_SECRET}
-    return tuple(sorted(hidden, key=lambda word: (-len(word), word)))
+    return [*values, *(word for value in values for word in value.split())]
 
 
 def _open_client(url: httpx2.URL) -> httpx2.AsyncClient:

@@ -5,8 +5,7 @@ The only module that asks the machine for the time, for ids or for random number
 
 from __future__ import annotations
 
-import random
-import secrets
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
@@ -34,8 +33,13 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 def new_id() -> str:
     """80 random bits as 16 letters and digits."""
-    bits = int.from_bytes(secrets.token_bytes(10), "big")
+    bits = int.from_bytes(os.urandom(10), "big")
     return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(0, 80, 5))
+
+
+def chance() -> float:
+    """A random number from 0 to 1."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 def now_ms() -> int:
@@ -163,7 +167,7 @@ class Environment:
     new_id: Callable[[], str] = new_id
     now_ms: Callable[[], int] = now_ms
     monotonic_ms: Callable[[], int] = monotonic_ms
-    jitter: Callable[[], float] = random.random
+    jitter: Callable[[], float] = chance
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
 
     def limits(self, depth: int) -> Limits:

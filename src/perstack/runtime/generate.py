@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from msgspec.structs import replace
 
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 FIRST_WAIT_MS = 500
 LONGEST_WAIT_MS = 30_000
 LONGEST_ASKED_WAIT_MS = 600_000
+
+MAX_ARGS_DEPTH = 100
+"""A log must be readable from any depth of the interpreter's stack."""
 
 EMPTY = "Your last reply was empty. Call a tool, or answer in text."
 TRUNCATED = (
@@ -257,10 +260,28 @@ def _with_unique_calls(
             if named.tool_call_id in seen or not named.tool_call_id:
                 named = replace(named, tool_call_id=named.id)
             seen.add(named.tool_call_id)
+            if _is_deeper_than(MAX_ARGS_DEPTH, named.args):
+                named = replace(named, args={})
+                problem = f"The arguments are nested deeper than {MAX_ARGS_DEPTH} levels."
             if problem is not None:
                 kept[named.tool_call_id] = problem
         unique.append(named)
     return tuple(unique), kept
+
+
+def _is_deeper_than(limit: int, value: object) -> bool:
+    level = [value]
+    for _ in range(limit + 1):
+        inner: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner.extend(cast("dict[str, object]", item).values())
+            elif isinstance(item, list):
+                inner.extend(cast("list[object]", item))
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def _unknown_tool(name: str, known: tuple[str, ...]) -> str:

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, assert_never
 
 import anyio
 
-from perstack._version import __version__
-from perstack.errors import CannotContinue, PerstackError, UnknownExpert, UsageError, cause_of
-from perstack.kernel.instruction import instruction_of
-from perstack.kernel.plan import pending_questions
+from perstack.errors import PerstackError, UnknownExpert, UsageError, cause_of
+from perstack.kernel.answers import check_answers
 from perstack.kernel.schedule import (
     Drive,
     Move,
     Return,
     StartChild,
     coordinator_of,
+    job_status,
     schedule,
     usage_of,
 )
@@ -30,10 +29,11 @@ from perstack.runtime.hands import Toolboxes, open_toolboxes
 from perstack.runtime.recorder import Recorder
 from perstack.runtime.replay import read_job, state_at
 from perstack.runtime.run import error_of, run_to_rest
+from perstack.runtime.start import changes_in, initialized, start_of
 from perstack.schema.checkpoint import BaseRef, DelegatedBy, Job, JobStatus, RunError
-from perstack.schema.event import RunStarted, RunStoppedByError, RuntimeInitialized
+from perstack.schema.event import RunStarted, RunStoppedByError
 from perstack.schema.expert import Definition, Expert
-from perstack.schema.message import InstructionMessage, Json, TextPart, user_message
+from perstack.schema.message import Json
 from perstack.schema.usage import NO_USAGE
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class OpenJob:
         """Bring the job's record in line with its logs, which a crash may have left behind."""
         known = await self.env.store.get_job(self.id)
         self.started_at = known.started_at if known else self.env.now_ms()
-        status = self._status()
+        status = job_status(self.states)
         if self.states and (known is None or known.status != status):
             await self._put_job(status)
 
@@ -115,10 +115,10 @@ class OpenJob:
         if base is not None:
             origin = await self._at(base)
             state = forked(origin, self.id, state.run_id)
-            changes = _changes(origin.definition, definition)
+            changes = changes_in(origin.definition, definition)
         recorder = await self._open_run(state)
-        await recorder.note(self._initialized(definition, query=query))
-        start = _start_of(definition, query, recorder.env.new_id())
+        await recorder.note(initialized(self.env, definition, query=query))
+        start = start_of(definition, query, recorder.env.new_id())
         await recorder.record(
             RunStarted(
                 id=start.id,
@@ -136,7 +136,6 @@ class OpenJob:
 
         It is recorded; `carry_on` moves it.
         """
-        given: Json = {result.id: result.text for result in results}
         if base is not None:
             origin = await self._at(base)
             state = forked(origin, self.id, self.env.new_id())
@@ -147,11 +146,17 @@ class OpenJob:
                 message = f"Job {self.id} has no run that could be answered"
                 raise UsageError(message)
             origin, state, definition = coordinator, coordinator, None
-        _check_answers(origin, results)
+        check_answers(origin, results)
+        first = results[0]
+        given: Json = {
+            "toolName": first.tool_name,
+            "toolCallId": first.id,
+            "text": first.text,
+        }
         known = state.definition
         recorder = await self._open_run(state)
         if known is not None:
-            await recorder.note(self._initialized(known, interactive=given))
+            await recorder.note(initialized(self.env, known, interactive=given))
         await recorder.record(
             RunStarted(
                 definition=definition,
@@ -175,14 +180,14 @@ class OpenJob:
         if coordinator is None or coordinator.definition is None:
             return
         recorder = await self._open_run(coordinator)
-        await recorder.note(self._initialized(coordinator.definition))
+        await recorder.note(initialized(self.env, coordinator.definition))
         self.states[coordinator.run_id] = recorder.state
 
     async def carry_on(self) -> Job:
         """Move every run that can move, until none can or the job is stopped."""
         moving: set[str] = set()
-        send, receive = anyio.create_memory_object_stream[str](math.inf)
         await self._put_job("running")
+        send, receive = anyio.create_memory_object_stream[str](math.inf)
         try:
             async with send, receive, anyio.create_task_group() as tasks:
                 while (moves := self._moves(moving)) is not None:
@@ -192,7 +197,8 @@ class OpenJob:
                     moving.discard(await receive.receive())
         except ExceptionGroup as group:
             raise cause_of(group) from group
-        return await self._put_job(self._status())
+        status = job_status(self.states)
+        return await self._put_job("stoppedByError" if status == "running" else status)
 
     def _moves(self, moving: set[str]) -> tuple[Move, ...] | None:
         """What can begin to move beside what moves already; None when the job is at rest.
@@ -249,7 +255,7 @@ class OpenJob:
             error = error_of(problem)
         call = next(call for call in parent.turn.calls if call.id == child.tool_call_id)
         recorder = await self._open_run(blank(self.id, child.run_id), parent)
-        start = _start_of(definition, move.query, self.env.new_id())
+        start = start_of(definition, move.query, self.env.new_id())
         await recorder.record(
             RunStarted(
                 id=start.id,
@@ -301,23 +307,6 @@ class OpenJob:
             ),
         )
 
-    def _status(self) -> JobStatus:
-        """The job as a whole: its coordinator, or what keeps its coordinator waiting."""
-        coordinator = self.coordinator
-        if any(state.is_interrupted for state in self.states.values()):
-            return "stoppedByError"
-        if coordinator is None or schedule(self.states, 0):
-            return "stoppedByError" if self.env.stop.is_set else "running"
-        match coordinator.status:
-            case "completed":
-                return "completed"
-            case "stoppedByInteractiveTool":
-                return "stoppedByInteractiveTool"
-            case "stoppedByExceededMaxSteps" | "stoppedByDelegate":
-                return "stoppedByMaxSteps"
-            case _:
-                return "stoppedByError"
-
     async def _put_job(self, status: JobStatus) -> Job:
         """Keep the job's record up to date. It is a cache: the logs win."""
         coordinator = self.coordinator
@@ -334,56 +323,6 @@ class OpenJob:
         await self.env.store.put_job(job)
         return job
 
-    def _initialized(
-        self, definition: Definition, *, query: str | None = None, interactive: Json | None = None
-    ) -> RuntimeInitialized:
-        settings = self.env.settings
-        return RuntimeInitialized(
-            runtime_version=__version__,
-            runtime="local",
-            expert_name=definition.expert.name,
-            experts=(definition.expert.key, *(delegate.key for delegate in definition.delegates)),
-            model=settings.model,
-            max_steps=settings.max_steps,
-            max_retries=settings.max_retries,
-            timeout=settings.timeout,
-            query=query,
-            interactive_tool_call=interactive,
-            notice=self.env.notice,
-        )
-
-
-def _check_answers(state: RunState, results: tuple[ToolResult, ...]) -> None:
-    """Refuse answers to what is not asked: they would move a run that waits for nothing."""
-    waits = state.status == "stoppedByInteractiveTool"
-    asked = {call.id for call in pending_questions(state)} if waits else set[str]()
-    for result in results:
-        if result.id not in asked:
-            raise CannotContinue(f"No call {result.id!a} of run {state.run_id} waits for an answer")
-    if not results:
-        raise UsageError(f"Run {state.run_id} was given no answer")
-
 
 def _run_of(move: Move) -> str:
     return move.child.run_id if isinstance(move, StartChild) else move.run_id
-
-
-def _start_of(definition: Definition, query: str, event_id: str) -> RunStarted:
-    """A run's first messages: the whole system prompt, and what it is asked."""
-    message_id = f"{event_id}-0"
-    instruction = InstructionMessage(
-        id=message_id,
-        contents=(TextPart(id=f"{message_id}-0", text=instruction_of(definition)),),
-    )
-    return RunStarted(
-        id=event_id, input_messages=(instruction, user_message(f"{event_id}-1", query))
-    )
-
-
-def _changes(before: Definition | None, now: Definition) -> tuple[str, ...]:
-    """The fields in which today's definition differs from the recorded one."""
-    if before is None or before == now:
-        return ()
-    names = Expert.__struct_fields__
-    fields = [name for name in names if getattr(before.expert, name) != getattr(now.expert, name)]
-    return tuple(fields or ["delegates"])

@@ -30,7 +30,7 @@ from perstack.schema.event import (
 )
 
 if TYPE_CHECKING:
-    from perstack.kernel.command import Command
+    from perstack.kernel.command import Command, Mark
     from perstack.kernel.state import RunState
     from perstack.runtime.hands import Hands
     from perstack.runtime.recorder import Recorder
@@ -71,19 +71,25 @@ async def _drive(recorder: Recorder, open_hands: OpenHands) -> None:
     while commands := plan(recorder.state, env.limits(recorder.depth)):
         if env.stop.is_set:
             await anyio.lowlevel.checkpoint()
-        hands = hands or await open_hands()
         before = recorder.state.seq
-        if len(commands) == 1:
-            await _perform(commands[0], recorder, hands)
-        else:
-            await _perform_all(commands, recorder, hands)
+        match commands:
+            case (Write(fact=fact),):
+                await _write(fact, recorder)
+            case (StartStep(),):  # tools are opened for a step that is reserved, or not at all
+                await _start_step(recorder)
+            case _:
+                hands = hands or await open_hands()
+                await _perform_all(commands, recorder, hands)
         if recorder.state.seq == before:
             message = f"{type(commands[0]).__name__} recorded nothing"
             raise RuntimeError(message)
 
 
 async def _perform_all(commands: tuple[Command, ...], recorder: Recorder, hands: Hands) -> None:
-    """Do several things at once, but never more than `MOST_AT_ONCE`: a reply has no bounds."""
+    """Do it all at once, but never more than `MOST_AT_ONCE`: a reply has no bounds."""
+    if len(commands) == 1:
+        await _perform(commands[0], recorder, hands)
+        return
     places = anyio.Semaphore(MOST_AT_ONCE, fast_acquire=True)
 
     async def perform(command: Command) -> None:
@@ -99,9 +105,7 @@ async def _perform(command: Command, recorder: Recorder, hands: Hands) -> None:
     """Do one thing the run owes. Records at least one event."""
     match command:
         case StartStep():
-            reserved = recorder.env.steps.reserve()
-            fact = GenerationStarted() if reserved else RunStoppedByExceededMaxSteps()
-            await recorder.record(fact)
+            await _start_step(recorder)
         case Generate():
             await generate(command, recorder, hands.tools)
         case CallTools():
@@ -111,11 +115,20 @@ async def _perform(command: Command, recorder: Recorder, hands: Hands) -> None:
         case CallDelegates():
             await call_delegates(command, recorder)
         case Write(fact=fact):
-            await recorder.record(fact())
-            if fact is StepContinued:
-                await _end_step(recorder)
+            await _write(fact, recorder)
         case _:
             assert_never(command)
+
+
+async def _start_step(recorder: Recorder) -> None:
+    reserved = recorder.env.steps.reserve()
+    await recorder.record(GenerationStarted() if reserved else RunStoppedByExceededMaxSteps())
+
+
+async def _write(fact: Mark, recorder: Recorder) -> None:
+    await recorder.record(fact())
+    if fact is StepContinued:
+        await _end_step(recorder)
 
 
 async def _end_step(recorder: Recorder) -> None:

@@ -10,6 +10,27 @@ from perstack.schema.message import Json, ResultPart, TextPart
 BASE_SKILL = "@perstack/base"
 """The skill every Expert has."""
 
+BASE_TOOLS = (
+    "attemptCompletion",
+    "todo",
+    "clearTodo",
+    "exec",
+    "getFileInfo",
+    "healthCheck",
+    "readTextFile",
+    "readImageFile",
+    "readPdfFile",
+    "writeTextFile",
+    "appendTextFile",
+    "editTextFile",
+    "moveFile",
+    "deleteFile",
+    "listDirectory",
+    "createDirectory",
+    "deleteDirectory",
+)
+"""The base skill's tools, in the order they are offered. No other tool may take such a name."""
+
 DELEGATE_SKILL = "@perstack/delegate"
 """The skill name of calls that ask a delegate."""
 

@@ -26,8 +26,10 @@ class Toolbox:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        for source in self._sources:
-            await self._stack.enter_async_context(source)
+        async with AsyncExitStack() as opened:  # closes what is open when a later one fails
+            for source in self._sources:
+                await opened.enter_async_context(source)
+            self._stack = opened.pop_all()
         return self
 
     async def __aexit__(

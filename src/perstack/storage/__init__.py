@@ -65,7 +65,7 @@ class Store(Protocol):
         ...
 
     async def get_job(self, job_id: str) -> Job | None:
-        """The job's record, or None where there is none."""
+        """The job's record, or one made of its logs; None where there is neither."""
         ...
 
     async def jobs(self) -> list[Job]:

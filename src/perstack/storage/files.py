@@ -20,6 +20,8 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from perstack.errors import LeaseLost, StorageError
+from perstack.schema.checkpoint import Job
+from perstack.schema.event import RunEvent
 from perstack.schema.keys import checked_id, is_id
 from perstack.storage.folders import (
     file_descriptor,
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from perstack.schema.checkpoint import Job
     from perstack.schema.event import Fact
     from perstack.schema.settings import Settings
 
@@ -272,16 +273,34 @@ class FilesStore:
             held.close()
 
     async def get_job(self, job_id: str) -> Job | None:
-        """The job's record; None where it is missing or damaged, for the logs win."""
+        """The job's record; where it is missing or damaged, what the logs say of it.
+
+        None where there is neither. A record made of the logs tells when the job
+        began and whose it is, and says "running": how far it got is a fold of them.
+        """
         checked_id(job_id, "job id")
         try:
             with open_below(self.root, "jobs", job_id) as folder:
-                return job_record(self.root / "jobs" / job_id, folder)
+                record = job_record(self.root / "jobs" / job_id, folder)
         except FileNotFoundError:
             return None
+        return record or await self._job_of_logs(job_id)
+
+    async def _job_of_logs(self, job_id: str) -> Job | None:
+        for run_id in await self.runs(job_id):
+            began: int | None = None
+            key = ""
+            async for fact in self.events(job_id, run_id):
+                began = fact.timestamp if began is None else began
+                if isinstance(fact, RunEvent):
+                    key = fact.expert_key
+                    break
+            if began is not None:
+                return Job(id=job_id, coordinator_expert_key=key, started_at=began)
+        return None
 
     async def jobs(self) -> list[Job]:
-        """Every job with a readable job.json, the one that started last first."""
+        """Every job that its record or its logs tell of, the one that started last first."""
         found: list[Job] = []
         try:
             with open_below(self.root, "jobs") as folder:

@@ -19,6 +19,8 @@ LOG_NAME = "events.jsonl"
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of the longest event that is kept, and read back."""
 CHUNK = 256 * 1024
+FIRST_CHUNK = 8 * 1024
+"""Bytes read first: often only a log's beginning is asked for."""
 SHOWN = 200
 
 
@@ -164,8 +166,10 @@ def _whole_lines(descriptor: int, path: Path) -> Iterator[list[bytes]]:
     try:
         left = os.fstat(descriptor).st_size
         number, held, pending = 1, 0, [b""]
-        while left > 0 and (chunk := os.read(descriptor, min(CHUNK, left))):
+        size = FIRST_CHUNK
+        while left > 0 and (chunk := os.read(descriptor, min(size, left))):
             left -= len(chunk)
+            size = CHUNK
             first, *rest = chunk.split(b"\n")
             pending.append(first)
             held += len(first)

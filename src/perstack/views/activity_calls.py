@@ -24,11 +24,9 @@ BASE_TOOLS: dict[str, type[ToolActivity]] = {
 }
 """The kind of activity of each base tool, by the tool's name."""
 
-FROM_ANSWER = frozenset(
-    {"remainingTodos", "output", "stdout", "stderr", "content", "from", "to", "items"}
-)
-"""Fields that come from the answer's JSON; the others come from the call's arguments."""
-
+_FROM_ANSWER = frozenset({"remainingTodos", "output", "stdout", "stderr", "content", "items"})
+_FROM_EITHER = frozenset({"from", "to"})
+_MADE = frozenset({"error", "info", "todos", "mimeType", "size"})
 _HEADER = frozenset(ActivityHeader.__struct_encode_fields__)
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -40,7 +38,11 @@ def activity_of_call(
     kind = BASE_TOOLS.get(call.tool_name) if call.skill_name == BASE_SKILL else None
     if kind is not None:
         answer = _json_of(result)
-        asked = {name: value for name, value in call.args.items() if value is not None}
+        asked = {
+            name: value
+            for name, value in call.args.items()
+            if value is not None and name not in _FROM_ANSWER | _MADE
+        }
         told = _answered(kind, answer, result, todos)
         for fields in (asked | told, asked | _only(told, "error", "todos")):
             if (activity := _made(kind, fields)) is not None:
@@ -77,7 +79,7 @@ def _answered(
     kind: type[ToolActivity], answer: Json, result: ToolResult, todos: Sequence[Todo]
 ) -> Json:
     """The fields that the answer gives."""
-    told: Json = {name: answer[name] for name in FROM_ANSWER & set(answer)}
+    told: Json = {name: answer[name] for name in (_FROM_ANSWER | _FROM_EITHER) & set(answer)}
     if result.is_error:
         told["error"] = error_of(result)
     elif "info" in kind.__struct_fields__:

@@ -103,10 +103,12 @@ def _words(activity: Activity) -> tuple[str, str]:  # noqa: C901 - one arm a kin
         case DelegationCompleteActivity(count=count):
             return "delegationComplete:", f"{count} answered"
         case InteractiveToolActivity():
-            return "interactiveTool", f"{activity.tool_name} {_args(activity)}"
+            return f"interactiveTool {_head(activity.tool_name)}", _args(activity)
         case GeneralToolActivity():
-            told = "" if activity.result is None else f" -> {_result(activity)}"
-            return "generalTool", f"{_head(activity.tool_name)} {_args(activity)}{told}"
+            told = "" if activity.result is None else f"-> {_result(activity)}"
+            return f"generalTool {_head(activity.tool_name)}", " ".join(
+                filter(None, (_args(activity), told))
+            )
 
 
 def _error(activity: Activity) -> str | None:

@@ -29,7 +29,9 @@ STOPS = (
 
 
 class JobFold:
-    """Folds every run of a job. The states are those that the process had which wrote the log.
+    """Folds every run of a job.
+
+    From a run's `startRun` on, its states are those of the process that wrote the log.
 
     The facts of a run come in order, from its first; runs may alternate, but a run
     that goes on from another's checkpoint comes after it. Where that checkpoint was

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from perstack.kernel.schedule import coordinator_of
+from perstack.kernel.schedule import coordinator_of, job_status
 from perstack.kernel.state import RunState
 from perstack.schema.base import Data
 from perstack.schema.checkpoint import CheckpointStatus, JobStatus, RunError
@@ -114,27 +114,6 @@ def summary_of(facts_by_run: Mapping[str, Iterable[Fact]]) -> Summary:
             for (skill, name), tally in sorted(tools.items())
         ),
     )
-
-
-def job_status(states: Mapping[str, RunState]) -> JobStatus:
-    """The job as a whole: its coordinator, or what keeps its coordinator waiting."""
-    coordinator = coordinator_of(states)
-    if any(state.is_interrupted for state in states.values()):
-        return "stoppedByError"
-    if coordinator is None or not coordinator.is_at_rest:
-        return "running"
-    match coordinator.status:
-        case "completed":
-            return "completed"
-        case "stoppedByInteractiveTool":
-            return "stoppedByInteractiveTool"
-        case "stoppedByExceededMaxSteps":
-            return "stoppedByMaxSteps"
-        case "stoppedByDelegate":
-            limited = any(s.status == "stoppedByExceededMaxSteps" for s in states.values())
-            return "stoppedByMaxSteps" if limited else "running"
-        case _:
-            return "stoppedByError"
 
 
 class _Tools:

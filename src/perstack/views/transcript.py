@@ -32,14 +32,16 @@ PART_LIMIT = 4000
 """Characters of one text, of a call's arguments, or of a result."""
 
 _NAME_LIMIT = 200
+_OUR_HEADING = re.compile(r"^(?=\s*##\s+(?:Instruction|User|Expert|Tools)\s*$)", re.MULTILINE)
 _BACKTICKS = re.compile("`+")
 
 
 def transcript_of(messages: Iterable[Message], limit: int = PART_LIMIT) -> str:
     """What was said, in order: a heading for each message, and below it its parts.
 
-    Each part has at most `limit` characters and is safe to print. Arguments and
-    results stand in fences that they cannot close.
+    Of each part at most `limit` characters are shown, and it is safe to print.
+    Arguments and results stand in fences that they cannot close, and no text can pass
+    for a heading of another message.
     """
     return "\n\n".join(
         "\n\n".join((f"## {_role(message)}", *_parts(message, limit))) for message in messages
@@ -62,7 +64,7 @@ def _parts(message: Message, limit: int) -> Iterator[str]:
     for part in message.contents:
         match part:
             case TextPart():
-                yield plain(part.text, limit)
+                yield _OUR_HEADING.sub(r"\\", plain(part.text, limit))
             case ThinkingPart():
                 yield _thinking(part, limit)
             case ToolCallPart():

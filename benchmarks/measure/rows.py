@@ -1,0 +1,21 @@
+"""The rows of the table, each a function from a Bench to its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .bench import Bench
+from .delegation import delegates
+from .figures import Figure
+from .long_runs import resuming, steps
+from .recording import recording
+from .short_runs import one_reply, starts
+
+ROWS: dict[int, Callable[[Bench], list[Figure]]] = {
+    1: one_reply,
+    2: starts,
+    3: steps,
+    4: delegates,
+    5: recording,
+    6: resuming,
+}

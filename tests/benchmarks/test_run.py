@@ -1,0 +1,91 @@
+"""The benchmarks in miniature: every row is measured and printed. No time is judged."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def run(*options: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, BENCHMARKS / "run", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | env,
+    )
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("figures", BENCHMARKS / "measure/figures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "figures", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_every_row_is_measured_and_printed():
+    done = run("--runs", "1", "--steps", "12")
+    assert done.returncode == 0, done.stderr
+    about, *rest = done.stdout.splitlines()
+    assert about.startswith("Measured on ")
+    assert "Load averages before: " in about
+    head, rule, *lines = [line for line in rest if line.startswith("|")]
+    assert "bound" in head
+    assert set(rule) == {"|", "-"}
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert sorted({int(cells[0]) for cells in rows}) == [1, 2, 3, 4, 5, 6]
+    for cells in rows:
+        assert len(cells) == 6
+        shown = re.match(r"(\d+(?:\.\d+)?) (?:CPU s|CPU ms|s|ms|µs|MB|x)(?: |$)", cells[2])
+        assert shown is not None, cells
+        assert float(shown[1]) > 0, cells
+    names = " ".join(cells[1] for cells in rows)
+    for name in ("the bare stack", "`--version`", "12 steps", "8 delegates", "fdatasync", "query"):
+        assert name in names
+
+
+@pytest.mark.slow
+def test_as_json_the_rows_asked_for_are_printed_and_no_others():
+    done = run("--rows", "2", "--runs", "1", "--json", PYTHONDONTWRITEBYTECODE="1")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert {figure["row"] for figure in told["figures"]} == {2}
+    for figure in told["figures"]:
+        assert 0 < figure["min"] <= figure["median"] <= figure["max"], figure
+        assert figure["unit"] == "cpu"
+    assert re.search(r"\d+ cores, .*Python \d", told["machine"])
+
+
+@pytest.mark.parametrize("option", ["--rows=7", "--rows=", "--runs=0", "--steps=x"])
+def test_a_row_or_a_number_that_cannot_be_is_refused(option):
+    done = run(option)
+    assert done.returncode == 2
+    assert option.split("=")[0] in done.stderr
+
+
+def test_a_bound_is_held_against_the_median(figures):
+    kept = figures.Figure(1, "a", "cpu", (0.1, 0.2, 9.0), bound=0.2)
+    missed = figures.Figure(1, "b", "cpu", (0.1, 0.21, 0.3), bound=0.2)
+    assert (kept.is_met, missed.is_met) == (True, False)
+    assert "| 0.20 CPU s (0.10-9.00) | <= 0.20 CPU s | yes |" in figures.line(kept)
+    assert "| **no** |" in figures.line(missed)
+
+
+def test_a_bound_says_nothing_about_other_sizes(figures):
+    small = figures.Figure(3, "12 steps", "cpu", (9.0,), bound=1.5, has_bound_size=False)
+    assert small.is_met is None

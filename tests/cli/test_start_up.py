@@ -1,0 +1,62 @@
+"""What a command loads. A module on this path costs every start, so each is meant to be there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.process import QUIET
+
+HEAVY = {"msgspec", "httpx2", "anyio", "asyncio", "tomllib", "ssl"}
+NEVER = {"pydantic", "pydantic_ai", "mcp", "textual", "rich", "httpx", "requests", "uvloop"}
+
+
+def loaded(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> set[str]:
+    """The modules in memory after a command line was run."""
+    program = (
+        "import sys\n"
+        "from perstack.cli import run_command\n"
+        f"code = run_command({words!r})\n"
+        "sys.stderr.write('\\nMODULES ' + ' '.join(sys.modules))\n"
+        "sys.exit(code)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=cwd,
+        env=QUIET | (env or {}),
+        capture_output=True,
+        check=True,
+    )
+    return set(ended.stderr.decode().rpartition("MODULES ")[2].split())
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["run", "--help"], ["schema", "--help"]]
+)
+def test_help_and_version_load_nothing_heavy(words: list[str], tmp_path: Path) -> None:
+    modules = loaded(words, tmp_path)
+
+    assert not modules & (HEAVY | NEVER)
+    assert not any(name.startswith("perstack.runtime") for name in modules)
+
+
+def test_the_version_alone_does_not_even_load_click(tmp_path: Path) -> None:
+    assert "click" not in loaded(["--version"], tmp_path)
+
+
+def test_a_run_loads_no_module_that_it_does_not_use(tmp_path: Path) -> None:
+    modules = loaded(["run", "tic-tac-toe", "Hi"], tmp_path)
+
+    assert not modules & NEVER
+    assert "httpx2" not in modules, "the demo player needs no network"
+    unused = {
+        "perstack.storage.memory",
+        "perstack.testing",
+        "perstack.views.event_schema",
+        "perstack.views.activity",
+        "perstack.providers.anthropic",
+    }
+    assert not modules & unused

@@ -1,0 +1,55 @@
+"""The documentation says what is there: links lead somewhere, options and commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from perstack.cli import COMMANDS
+from perstack.cli.options import FLAGS, REPEATED, VALUES
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+OPTIONS = {flag for flags, *_ in (*VALUES, *REPEATED, *FLAGS) for flag in flags}
+OTHER_OPTIONS = {"--events", "--debug", "--help", "--version"}
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@pages
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+@pages
+def test_every_command_names_commands_and_options_that_exist(page: Path) -> None:
+    for line in page.read_text(encoding="utf-8").splitlines():
+        match = re.match(r"\s*(?:\$ )?(?:uv run )?perstack ([a-z].*)$", line)
+        if match is None:
+            continue
+        command = match[1].split(" | ")[0].split("  ")[0]
+        words = shlex.split(command.replace("…", "").replace("[", "").replace("]", ""))
+        assert words[0] in COMMANDS, line
+        for word in words[1:]:
+            if word.startswith("-") and word != "-":
+                assert word.partition("=")[0] in OPTIONS | OTHER_OPTIONS, line
+
+
+def test_every_option_is_in_the_reference() -> None:
+    reference = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
+
+    for option in OPTIONS | OTHER_OPTIONS:
+        assert option in reference, option
+    for command in COMMANDS:
+        assert f"perstack {command}" in reference
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs/decisions").glob("*.md")]
+
+    assert len(numbers) == len(set(numbers))

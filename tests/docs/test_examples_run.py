@@ -1,0 +1,64 @@
+"""Each example is run as its README says, by the real program, over a real model API."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cli.process import perstack
+from cli.server import serving
+
+ROOT = Path(__file__).parents[2]
+SCENARIOS = Path(__file__).with_name("scenarios")
+
+
+def code_reviewer(workspace: Path) -> None:
+    (workspace / "app.py").write_text("eval(input())\n", encoding="utf-8")
+
+
+def release_notes(workspace: Path) -> None:
+    author = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+    for words in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "Add a thing"]):
+        subprocess.run(["git", *words], cwd=workspace, check=True)
+
+
+def fitness_assistant(workspace: Path) -> None:
+    """Begins in an empty folder."""
+
+
+EXAMPLES = {
+    "code-reviewer": (code_reviewer, "Review app.py", "review.md", 3),
+    "fitness-assistant": (fitness_assistant, "Start today's session", "fitness-log.md", 2),
+    "release-notes": (release_notes, "Write the notes", None, 1),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs_to_its_result(name: str, tmp_path: Path) -> None:
+    prepare, query, made, runs = EXAMPLES[name]
+    workspace, server = tmp_path / "workspace", tmp_path / "server"
+    workspace.mkdir()
+    server.mkdir()
+    shutil.copy(ROOT / "examples" / name / "perstack.toml", workspace)
+    prepare(workspace)
+    scenario = json.loads((SCENARIOS / f"{name}.json").read_text(encoding="utf-8"))
+
+    with serving(scenario, server) as env:
+        ended = perstack("run", name, query, cwd=workspace, env=env)
+
+    assert ended.code == 0, ended.stderr
+    assert ended.events[-1]["type"] == "completeRun"
+    assert ended.events[-1]["text"]
+    assert len({event["runId"] for event in ended.events}) == runs
+    failed = [
+        event["toolResult"]
+        for event in ended.events
+        if event["type"] == "completeToolCall" and event["toolResult"].get("isError")
+    ]
+    assert not failed
+    if made is not None:
+        assert (workspace / made).read_text(encoding="utf-8")
