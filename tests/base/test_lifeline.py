@@ -49,7 +49,11 @@ def watchers_of(pid: int) -> list[int]:
 
 
 def opened_by(pid: int) -> dict[int, str]:
-    return {int(fd.name): str(fd.readlink()) for fd in Path("/proc", str(pid), "fd").iterdir()}
+    links: dict[int, str] = {}
+    for fd in Path("/proc", str(pid), "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it closes files while it starts
+            links[int(fd.name)] = str(fd.readlink())
+    return links
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -165,6 +166,60 @@ def test_resume_from_forks_at_the_checkpoint_and_says_that_files_stay(
     assert forked.code == 0, forked.stderr
     assert forked.events[1]["base"]["checkpointId"] == checkpoint
     assert "not rolled back" in forked.stderr
+
+
+def test_a_checkpoint_that_waits_for_delegates_is_refused_with_the_nearest_before_it(
+    project: Path, model: dict[str, str]
+) -> None:
+    first = perstack("run", "lead", "Go", cwd=project, env=model)
+    rests = next(event for event in first.events if event["type"] == "stopRunByDelegate")
+    words = ("run", "lead", "--continue", "--resume-from", rests["checkpoint"]["id"], "Again")
+    ended = perstack(*words, cwd=project, env=model)
+
+    assert ended.code == 2
+    assert "waits for delegates" in ended.stderr
+    assert "none in this run" in ended.stderr
+
+
+def test_a_job_at_its_limit_takes_no_step_until_the_limit_is_higher(
+    project: Path, model: dict[str, str]
+) -> None:
+    limit = ("--max-steps", "1")
+    first = perstack("run", "helper", "One", *limit, cwd=project, env=model)
+    second = perstack("run", "helper", "--continue", "Two", *limit, cwd=project, env=model)
+    third = perstack(
+        "run", "helper", "--continue", "Three", "--max-steps", "2", cwd=project, env=model
+    )
+
+    assert (first.code, second.code, third.code) == (0, 3, 0)
+    assert second.types == ["initializeRuntime", "startRun", "stopRunByExceededMaxSteps"]
+
+
+def test_delegates_at_the_limit_are_carried_on_first_once_it_is_higher(
+    project: Path, model: dict[str, str]
+) -> None:
+    first = perstack("run", "lead", "Go", "--max-steps", "1", cwd=project, env=model)
+    again = perstack("run", "lead", "--continue", "--max-steps", "1", cwd=project, env=model)
+    later = perstack("run", "lead", "--continue", "--max-steps", "9", cwd=project, env=model)
+
+    assert (first.code, again.code, later.code) == (3, 2, 0), again.stderr
+    assert "--max-steps" in again.stderr
+    assert first.types[-1] == "stopRunByExceededMaxSteps"
+    assert [(e["expertKey"], e["text"]) for e in later.events if e["type"] == "completeRun"] == [
+        ("helper", "Helped."),
+        ("lead", "Led."),
+    ]
+
+
+def test_a_second_process_on_a_job_is_refused(project: Path, model: dict[str, str]) -> None:
+    perstack("run", "helper", "One", cwd=project, env=model)
+    (lock,) = project.glob("perstack/jobs/*/lock")
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ended = perstack("run", "helper", "--continue", "Two", cwd=project, env=model)
+
+    assert ended.code == 1
+    assert "is being worked on" in ended.stderr
 
 
 def test_the_full_form_has_whole_histories_and_nothing_of_ours(
