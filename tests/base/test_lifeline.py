@@ -34,8 +34,14 @@ SOURCE = Path(__file__).parents[2] / "src"
 CANARY = "sk-canary-5f0c"
 SECONDS = 10.0
 
-# The second left the group; the third has no mark.
-LINGER = "setsid sleep 1000 & a=$!; env -i sleep 1000 & echo $$ $a $! > pids; sleep 1000"
+# One that left the group, one without a mark, and one without a mark in a group whose leader ended.
+LINGER = """
+setsid sleep 1000 & a=$!
+env -i sleep 1000 & b=$!
+c=$(setsid sh -c 'env -i sleep 1000 >&2 & echo $!; sleep 1000 >&2 &')
+echo $$ $a $b $c > pids
+sleep 1000
+"""
 
 
 def watchers_of(pid: int) -> list[int]:
@@ -43,9 +49,23 @@ def watchers_of(pid: int) -> list[int]:
     found: list[int] = []
     for listing in Path("/proc", str(pid), "task").glob("*/children"):
         for child in listing.read_text().split():
-            command = Path("/proc", child, "cmdline").read_bytes()
-            found += [int(child)] if b"watcher.py" in command else []
+            found += [int(child)] if b"watcher.py" in command_of(int(child)) else []
     return found
+
+
+def command_of(pid: int) -> bytes:
+    """Its command line, nothing once it has ended. One just started shows none for a moment."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return b""
+    try:
+        while not (command := Path("/proc", str(pid), "cmdline").read_bytes()):
+            if has_ended(pidfd, 0.001):
+                break
+        return command
+    finally:
+        os.close(pidfd)
 
 
 def opened_by(pid: int) -> dict[int, str]:
@@ -101,7 +121,7 @@ async def test_a_killed_process_takes_its_commands_and_its_watcher_along(
     async with Told(tmp_path / "pids") as told:
         with owner(tmp_path, LINGER) as process:
             pids = [int(pid) for pid in (await told.line()).split()]
-            assert len(pids) == 3
+            assert len(pids) == 4
             (watcher,) = watchers_of(process.pid)
             with held([*pids, watcher]) as left:
                 process.send_signal(number)

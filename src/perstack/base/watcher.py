@@ -16,8 +16,8 @@ import time
 ROUNDS = 250
 """How often to look for commands, at most."""
 
-CALM = 10
-"""How often in a row to have found none: one that was just being started has no mark yet."""
+CALM = 25
+"""How often in a row to have found none: one that was just being started shows no mark yet."""
 
 PAUSE = 0.02
 
@@ -55,13 +55,16 @@ def is_marked(pid: int, mark: bytes) -> bool:
 
 
 def end(pid: int, mark: bytes) -> None:
-    """Kill a marked process, and the rest of its group if it leads one."""
+    """Kill a marked process and, first of all, its group: its parent may end when it does.
+
+    A command starts in a session of its own, so nobody else's process is in such a group.
+    """
     with contextlib.suppress(OSError):
         pidfd = os.pidfd_open(pid)
         try:
+            group = os.getpgid(pid)
             if is_marked(pid, mark):  # the id may have passed to another process
-                if os.getpgid(pid) == pid:
-                    os.killpg(pid, signal.SIGKILL)
+                os.killpg(group, signal.SIGKILL)
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         finally:
             os.close(pidfd)

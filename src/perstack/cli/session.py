@@ -55,11 +55,17 @@ class Signals:
 
 
 def _end_at_once(caught: int) -> NoReturn:
-    """End this process and the process groups of all its children, without another word."""
+    """End this process and its children's process groups, without another word.
+
+    The watcher of the commands is left to end what got away from its group.
+    """
+    from perstack.base.lifeline import LIFELINE
+
     for children in Path("/proc/self/task").glob("*/children"):
-        for pid in children.read_text(encoding="ascii").split():
-            with contextlib.suppress(OSError):
-                os.killpg(int(pid), signal.SIGKILL)
+        for pid in map(int, children.read_text(encoding="ascii").split()):
+            if pid != LIFELINE.pid:
+                with contextlib.suppress(OSError):
+                    os.killpg(pid, signal.SIGKILL)
     os._exit(128 + caught)
 
 
