@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 
-from perstack.assembly import Outcome, execute, unsupported_skills
+from perstack.assembly.execute import execute
+from perstack.assembly.outcome import Outcome
+from perstack.assembly.tools import unsupported_skills
 from perstack.cli.output import Lines, Output
 from perstack.runtime.environment import Listener, Published, Stop
 from perstack.schema.event import RunStarted, RuntimeInitialized

@@ -1,0 +1,69 @@
+"""One request, carried out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perstack.assembly.continuation import job_id_of, play
+from perstack.assembly.experts import Experts
+from perstack.assembly.model import open_model
+from perstack.assembly.tools import check_requirements, toolboxes
+from perstack.errors import ConfigurationError
+from perstack.runtime.environment import Environment, StepBudget
+from perstack.runtime.job import open_job
+
+if TYPE_CHECKING:
+    from perstack.assembly.outcome import Outcome
+    from perstack.config.request import RunRequest
+    from perstack.runtime.environment import Listener, Stop
+    from perstack.storage import Store
+
+
+def open_store(request: RunRequest) -> Store:
+    """Where the request's jobs are kept: `perstack/` in its workspace, or PERSTACK_STORAGE_PATH.
+
+    Raises:
+        ConfigurationError: the path lies in the workspace, where tools could reach it.
+    """
+    from perstack.storage.files import FilesStore
+
+    usual = request.workspace / "perstack"
+    path = request.storage_path or usual
+    if path != usual and path.resolve().is_relative_to(request.workspace):
+        raise ConfigurationError(
+            f"PERSTACK_STORAGE_PATH is {path}, inside the workspace {request.workspace}: tools "
+            "could reach it there. Name a folder outside, or unset it to use perstack/"
+        )
+    return FilesStore(path)
+
+
+async def execute(request: RunRequest, stop: Stop, listeners: list[Listener]) -> Outcome:
+    """Begin or continue a job, and carry it on until it rests or is stopped.
+
+    Raises:
+        UsageError: the request does not fit the job.
+        ConfigurationError: something it needs is missing.
+        StorageError: its facts cannot be read or kept.
+    """
+    experts = Experts(request)
+    definition = experts.definition(request.expert_key or "")
+    check_requirements(definition.expert, request)
+    provider, notice = open_model(request, definition.expert)
+    store = open_store(request)
+    try:
+        env = Environment(
+            store=store,
+            provider=provider,
+            settings=request.settings,
+            resolve=experts.resolve,
+            open_toolbox=toolboxes(request),
+            listeners=listeners,
+            stop=stop,
+            steps=StepBudget(request.settings.max_steps),
+            notice=notice,
+        )
+        job_id = await job_id_of(request, store)
+        async with open_job(job_id, env) as job:
+            return await play(job, request, definition)
+    finally:
+        await provider.aclose()

@@ -1,0 +1,43 @@
+"""Which definition a key names here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perstack.schema.keys import parse_key
+
+if TYPE_CHECKING:
+    from perstack.config.request import RunRequest
+    from perstack.schema.expert import Definition, Expert
+
+
+class Experts:
+    """Definitions by key: the project's own first, then those that ship with Perstack."""
+
+    def __init__(self, request: RunRequest) -> None:
+        self._request = request
+        self._catalogue: dict[str, Expert] | None = None
+
+    def expert(self, key: str) -> Expert:
+        """The Expert that `key` names. Raises `UnknownExpert`."""
+        from perstack.config.experts import resolve_expert
+
+        project = self._request.project
+        own = project.experts if project else {}
+        if parse_key(key).name in own:
+            return resolve_expert(key, project, {})
+        if self._catalogue is None:
+            from perstack.registry.catalogue import catalogue_experts
+
+            self._catalogue = catalogue_experts()
+        return resolve_expert(key, project, self._catalogue)
+
+    def definition(self, key: str) -> Definition:
+        """The Expert with what it knows of its delegates."""
+        from perstack.config.experts import definition_of
+
+        return definition_of(self.expert(key), self.expert)
+
+    async def resolve(self, key: str) -> Definition:
+        """`definition`, for a delegate that is asked."""
+        return self.definition(key)

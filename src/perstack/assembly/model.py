@@ -1,0 +1,55 @@
+"""Which model answers, or what stands in for one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perstack.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from perstack.config.request import RunRequest
+    from perstack.providers import Provider
+    from perstack.schema.expert import Expert
+
+KEY_VARIABLES = {
+    "anthropic": "ANTHROPIC_API_KEY",
+    "google": "GOOGLE_GENERATIVE_AI_API_KEY",
+    "openai": "OPENAI_API_KEY",
+    "deepseek": "DEEPSEEK_API_KEY",
+    "azure-openai": "AZURE_API_KEY",
+}
+
+
+def open_model(request: RunRequest, expert: Expert) -> tuple[Provider, str | None]:
+    """The provider, and a notice where no AI model stands behind it.
+
+    The demo player stands in for exactly the definitions it knows, and only where
+    nothing says which model to use.
+
+    Raises:
+        ConfigurationError: no key is set, or the provider is not in this version.
+    """
+    from perstack.providers.table import open_provider
+
+    if not _is_model_configured(request):
+        from perstack.providers.demo import NOTICE, demo_for
+        from perstack.schema.digest import digest
+
+        demo = demo_for(digest(expert))
+        if demo is not None:
+            return demo, NOTICE
+    provider = request.settings.provider
+    try:
+        return open_provider(provider, request.environ), None
+    except ConfigurationError as problem:
+        variable = KEY_VARIABLES.get(provider.provider_name)
+        if variable is None or request.environ.get(variable):
+            raise
+        hint = 'To see a run without a key: perstack run tic-tac-toe "Let\'s play!"'
+        raise ConfigurationError(f"{problem.message}\n{hint}") from None
+
+
+def _is_model_configured(request: RunRequest) -> bool:
+    return request.names_model or any(
+        request.environ.get(variable) for variable in KEY_VARIABLES.values()
+    )

@@ -1,0 +1,38 @@
+"""Where a job came to rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perstack.kernel.plan import pending_questions
+
+if TYPE_CHECKING:
+    from perstack.kernel.state import RunState
+    from perstack.schema.checkpoint import Job
+    from perstack.schema.tool import ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where a job came to rest. `coordinator` is its coordinator's last run."""
+
+    job: Job
+    coordinator: RunState
+
+    @property
+    def questions(self) -> tuple[ToolCall, ...]:
+        """The interactive calls that wait for a person."""
+        return questions_of(self.coordinator)
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether it was stopped from outside before it came to rest."""
+        failed = self.coordinator.status == "stoppedByError" and not self.coordinator.is_interrupted
+        return self.job.status == "stoppedByError" and not failed
+
+
+def questions_of(coordinator: RunState) -> tuple[ToolCall, ...]:
+    """The interactive calls at which the run rests until a person answers."""
+    waits = coordinator.status == "stoppedByInteractiveTool"
+    return pending_questions(coordinator) if waits else ()

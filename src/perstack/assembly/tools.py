@@ -1,0 +1,77 @@
+"""Which tools a run has, and what they need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perstack.errors import ConfigurationError
+from perstack.schema.skill import InteractiveSkill, McpSseSkill, McpStdioSkill
+from perstack.schema.tool import BASE_SKILL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perstack.config.request import RunRequest
+    from perstack.runtime.environment import OpenToolbox
+    from perstack.schema.expert import Definition, Expert
+    from perstack.schema.tool import Todo
+    from perstack.skills import ToolSource
+
+
+def check_requirements(expert: Expert, request: RunRequest) -> None:
+    """Every variable that a skill requires is there, before any model is asked.
+
+    Raises:
+        ConfigurationError: naming each skill and variable.
+    """
+    problems = tuple(
+        f"skill {name} needs {variable}"
+        for name, skill in expert.skills.items()
+        if isinstance(skill, McpStdioSkill)
+        for variable in skill.required_env
+        if not request.environ.get(variable)
+    )
+    if problems:
+        raise ConfigurationError(
+            f"Variables that {expert.key} needs are not set. Export them, or put them in .env:",
+            problems,
+        )
+
+
+def toolboxes(request: RunRequest) -> OpenToolbox:
+    """How a run's tools are opened: the base tools, its delegates, and its questions."""
+
+    def open_toolbox(
+        definition: Definition, todos: Callable[[], tuple[Todo, ...]], *, may_ask: bool
+    ) -> ToolSource:
+        from perstack.base import BaseTools
+        from perstack.skills.delegates import delegate_tools
+        from perstack.skills.interactive import interactive_tools
+        from perstack.skills.toolbox import Toolbox
+
+        narrowed = definition.expert.skills.get(BASE_SKILL)
+        pick, omit = (
+            (narrowed.pick, narrowed.omit)
+            if isinstance(narrowed, McpStdioSkill | McpSseSkill)
+            else ((), ())
+        )
+        base = BaseTools(
+            workspace=request.workspace,
+            todos=todos,
+            pick=pick,
+            omit=omit,
+            environ=request.environ,
+        )
+        questions = interactive_tools(definition.expert) if may_ask else ()
+        return Toolbox([base], [*delegate_tools(definition), *questions])
+
+    return open_toolbox
+
+
+def unsupported_skills(expert: Expert) -> tuple[str, ...]:
+    """Names of declared skills whose servers this version does not start."""
+    return tuple(
+        name
+        for name, skill in expert.skills.items()
+        if name != BASE_SKILL and not isinstance(skill, InteractiveSkill)
+    )
