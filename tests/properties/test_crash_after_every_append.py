@@ -64,3 +64,26 @@ async def test_a_run_that_crashed_anywhere_and_was_carried_on_is_the_same_run(
         unknown += unknown_answers(facts)
     if when == "after" and whole_world.witness.effects:
         assert unknown > 0, "a corpus without an unknown outcome proves nothing"
+
+
+@pytest.mark.parametrize("name", CORPUS)
+async def test_a_job_that_lost_power_does_nothing_twice_and_ends_the_same(name: str) -> None:
+    """What was not flushed is gone, and what was done in the world is not."""
+    whole_store = MemoryStore()
+    whole_world = CORPUS[name]()
+    whole = await outcome(await whole_world.play(whole_store), whole_store)
+    total = len(await facts_of(whole_store))
+
+    for k in range(1, total + 1):
+        world, store = CORPUS[name](), MemoryStore()
+        if not await crash(world, store, after=k):
+            break
+        store.lose_power()
+        job = await world.play(store)
+        again = await outcome(job, store)
+        facts = await facts_of(store)
+        where = f"{name}, power lost after append {k} of {total}"
+
+        assert_same(again, whole, where)
+        assert_effects_once(world, whole_world, facts, where)
+        assert_no_extra_run(facts, where)
