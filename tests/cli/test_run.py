@@ -53,6 +53,14 @@ SCENARIO = {
             ],
         },
         {
+            "system": "Ask twice.",
+            "by": "turn",
+            "replies": [
+                {"calls": [{"name": "askUser", "args": {"question": "A?"}, "id": "q1"}]},
+                {"calls": [{"name": "askUser", "args": {"question": "B?"}, "id": "q2"}]},
+            ],
+        },
+        {
             "system": "Ask.",
             "by": "turn",
             "replies": [
@@ -112,7 +120,7 @@ def test_a_query_that_is_no_text_is_refused(words: list[str], project: Path) -> 
     ended = perstack("run", "helper", *words, cwd=project, env=env, stdin=b"\xff")
 
     assert ended.code == 2
-    assert "not UTF-8" in ended.stderr
+    assert "UTF-8" in ended.stderr
 
 
 def test_delegates_and_their_coordinator_share_one_stream(
@@ -276,6 +284,99 @@ def test_the_step_limit_exits_with_3_and_a_higher_one_goes_on(
     assert later.code == 0
 
 
+def test_a_continued_job_keeps_its_step_limit_unless_an_option_says_otherwise(
+    project: Path, model: dict[str, str]
+) -> None:
+    first = perstack("run", "helper", "for ever", "--max-steps", "3", cwd=project, env=model)
+    kept = perstack("run", "helper", "--continue", "One more", cwd=project, env=model)
+
+    assert first.code == 3
+    assert "--max-steps 6" in first.stderr
+    assert kept.code == 3
+    assert kept.events[0]["maxSteps"] == 3
+
+
+def test_json_that_names_a_call_badly_is_refused_and_not_taken_for_words(
+    project: Path, model: dict[str, str]
+) -> None:
+    perstack("run", "asker", "Go", cwd=project, env=model)
+    for unclear in ('[{"toolCallId": "q1", "text": 5}]', '{"toolCallId": "q1"}', '{"toolCallId":'):
+        ended = perstack("run", "asker", "--continue", "-i", unclear, cwd=project, env=model)
+        assert ended.code == 2
+        assert "toolCallId, text" in ended.stderr
+    twice = '[{"toolCallId": "q1", "text": "a"}, {"toolCallId": "q1", "text": "b"}]'
+    assert perstack("run", "asker", "--continue", "-i", twice, cwd=project, env=model).code == 2
+
+
+def test_a_question_of_an_older_job_prints_the_command_that_answers_it(
+    project: Path, model: dict[str, str]
+) -> None:
+    (project / "perstack.toml").write_text(
+        CONFIG.replace('"Ask."', '"Ask. Ask twice."'), encoding="utf-8"
+    )
+    perstack("run", "asker", "Go", "--job-id", "OLD", cwd=project, env=model)
+    newest = perstack("run", "asker", "Go", "--job-id", "NEW", cwd=project, env=model)
+    again = perstack("run", "asker", "--continue-job", "OLD", "-i", "x", cwd=project, env=model)
+
+    assert "run asker --continue -i" in newest.stderr
+    assert "run asker --continue-job OLD -i" in again.stderr
+
+
+def test_an_env_file_cannot_send_the_key_of_the_environment_elsewhere(project: Path) -> None:
+    (project / ".env").write_text("ANTHROPIC_BASE_URL=http://127.0.0.1:9\n", encoding="utf-8")
+    env = {"ANTHROPIC_API_KEY": "sk-test"}
+    refused = perstack("run", "helper", "x", cwd=project, env=env)
+    named = perstack(
+        "run", "helper", "x", "--env-path", ".env", "--max-retries", "0", cwd=project, env=env
+    )
+
+    assert refused.code == 2
+    assert "the key would go to" in refused.stderr
+    assert named.code == 1, "a file that is named is trusted"
+
+
+PINNED = """
+[experts.helper.skills."@perstack/base"]
+type = "mcpStdioSkill"
+command = "npx"
+packageName = "@perstack/base@0.0.5"
+"""
+
+
+@pytest.mark.parametrize("lines", ['perstackBaseSkillCommand = ["node", "base.js"]\n', PINNED])
+def test_another_base_skill_is_refused_and_not_replaced(lines: str, project: Path) -> None:
+    config = project / "perstack.toml"
+    text = config.read_text(encoding="utf-8")
+    is_top = lines.startswith("perstack")
+    config.write_text(lines + text if is_top else text + "\n" + lines, encoding="utf-8")
+    ended = perstack("run", "helper", "x", cwd=project, env={"ANTHROPIC_API_KEY": "sk-test"})
+
+    assert ended.code == 2
+    assert "base skill" in ended.stderr
+
+
+def test_a_delegates_checkpoint_is_no_place_for_its_coordinator_to_begin(
+    project: Path, model: dict[str, str]
+) -> None:
+    first = perstack("run", "lead", "Go", cwd=project, env=model)
+    of_helper = next(e for e in first.events if e["type"] == "completeRun")["checkpoint"]["id"]
+    words = ("run", "lead", "--continue", "--resume-from", of_helper, "x")
+    ended = perstack(*words, cwd=project, env=model)
+
+    assert ended.code == 2
+    assert "delegate's run (helper)" in ended.stderr
+
+
+def test_the_record_of_a_running_job_has_every_field(project: Path, model: dict[str, str]) -> None:
+    perstack("run", "helper", "One", cwd=project, env=model)
+    (path,) = project.glob("perstack/jobs/*/job.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+
+    assert record["status"] == "completed"
+    assert record["totalSteps"] == 1
+    assert record["coordinatorExpertKey"] == "helper"
+
+
 MISTAKES: dict[str, tuple[list[str], str]] = {
     "an unknown Expert": (["run", "helpr", "x"], "helper"),
     "a bad key": (["run", "UPPER CASE", "x"], "Expert key"),
@@ -293,6 +394,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "an unknown option": (["run", "helper", "x", "--max-step", "1"], "--max-steps"),
     "an unknown form": (["run", "helper", "x", "--events", "fat"], "lean"),
     "an unknown command": (["rnu"], "run"),
+    "a command of a later version": (["start", "helper"], "not in this version yet"),
     "a runtime of a later version": (["run", "helper", "x", "--runtime", "docker"], "docker"),
     "a missing workspace": (["run", "helper", "x", "--workspace", "nowhere"], "nowhere"),
     "a missing configuration": (["run", "helper", "x", "--config", "nowhere.toml"], "nowhere.toml"),

@@ -69,6 +69,11 @@ async def _fork(job: OpenJob, request: RunRequest, definition: Definition) -> No
     checkpoint_id = request.resume_from or ""
     base = await find_checkpoint(job.env.store, job.id, checkpoint_id)
     state = await state_at(job.env.store, job.id, base)
+    if state.delegated_by is not None:
+        raise CannotContinue(
+            f"Checkpoint {checkpoint_id} is of a delegate's run ({state.expert_key}), whose "
+            "context is its own. Name one of the coordinator's checkpoints"
+        )
     if state.status == "stoppedByDelegate":
         raise CannotContinue(
             f"Checkpoint {checkpoint_id} waits for delegates; a run cannot begin there. "
@@ -125,6 +130,15 @@ def _outcome(record: Job, job: OpenJob) -> Outcome:
     if coordinator is None:
         raise CannotContinue(f"Job {job.id} has no run")
     return Outcome(record, coordinator)
+
+
+async def step_limit_of(job_id: str, request: RunRequest, store: Store) -> int:
+    """How many steps the job may take: what an option says, else what it was begun with."""
+    if request.is_continuation and not request.gives_max_steps:
+        known = await store.get_job(job_id)
+        if known is not None and known.max_steps is not None:
+            return known.max_steps
+    return request.settings.max_steps
 
 
 async def job_id_of(request: RunRequest, store: Store) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perstack.assembly.continuation import job_id_of, play
+from msgspec.structs import replace
+
+from perstack.assembly.continuation import job_id_of, play, step_limit_of
 from perstack.assembly.experts import Experts
 from perstack.assembly.model import open_model
 from perstack.assembly.tools import check_requirements, toolboxes
@@ -50,19 +52,23 @@ async def execute(request: RunRequest, stop: Stop, listeners: list[Listener]) ->
     check_requirements(definition.expert, request)
     provider, notice = open_model(request, definition.expert)
     store = open_store(request)
+    settings = request.settings
+    if notice is not None:
+        settings = replace(settings, model="demo-player")
     try:
+        job_id = await job_id_of(request, store)
+        settings = replace(settings, max_steps=await step_limit_of(job_id, request, store))
         env = Environment(
             store=store,
             provider=provider,
-            settings=request.settings,
+            settings=settings,
             resolve=experts.resolve,
             open_toolbox=toolboxes(request),
             listeners=listeners,
             stop=stop,
-            steps=StepBudget(request.settings.max_steps),
+            steps=StepBudget(settings.max_steps),
             notice=notice,
         )
-        job_id = await job_id_of(request, store)
         async with open_job(job_id, env) as job:
             return await play(job, request, definition)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perstack.assembly.tools import check_base
 from perstack.schema.keys import parse_key
 
 if TYPE_CHECKING:
@@ -19,7 +20,17 @@ class Experts:
         self._catalogue: dict[str, Expert] | None = None
 
     def expert(self, key: str) -> Expert:
-        """The Expert that `key` names. Raises `UnknownExpert`."""
+        """The Expert that `key` names.
+
+        Raises:
+            UnknownExpert: there is none.
+            ConfigurationError: it asks for what this version does not have.
+        """
+        expert = self._found(key)
+        check_base(expert, self._request)
+        return expert
+
+    def _found(self, key: str) -> Expert:
         from perstack.config.experts import resolve_expert
 
         project = self._request.project

@@ -38,6 +38,27 @@ def check_requirements(expert: Expert, request: RunRequest) -> None:
         )
 
 
+def check_base(expert: Expert, request: RunRequest) -> None:
+    """The base skill is the one of this package: another one is not quietly replaced by it.
+
+    Raises:
+        ConfigurationError: another one is asked for.
+    """
+    base = expert.skills.get(BASE_SKILL)
+    asked = ""
+    if request.base_skill_command:
+        asked = "perstackBaseSkillCommand"
+    elif isinstance(base, McpSseSkill):
+        asked = f"the endpoint of {BASE_SKILL}"
+    elif isinstance(base, McpStdioSkill) and (base.package_name or "").startswith(f"{BASE_SKILL}@"):
+        asked = f"the version in {base.package_name}"
+    if asked:
+        raise ConfigurationError(
+            f"{expert.key}: {asked} asks for a base skill from elsewhere, which is not in this "
+            "version yet. Leave it out to use the one that comes with this package"
+        )
+
+
 def toolboxes(request: RunRequest) -> OpenToolbox:
     """How a run's tools are opened: the base tools, its delegates, and its questions."""
 

@@ -27,7 +27,12 @@ ABOUT = (
 def main() -> NoReturn:
     """The entry point of `perstack`. Exits with the documented code."""
     _open_standard_streams()
-    sys.exit(run_command(sys.argv[1:]))
+    code = run_command(sys.argv[1:])
+    try:
+        sys.stderr.flush()
+    except OSError:  # nobody reads our words any more, which is no reason for another exit code
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.exit(code)
 
 
 def _open_standard_streams() -> None:

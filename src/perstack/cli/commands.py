@@ -10,6 +10,12 @@ import click
 
 from perstack._version import __version__
 
+LATER = frozenset(
+    {"start", "log", "jobs", "install", "init", "doctor", "skills"}
+    | {"publish", "unpublish", "tag", "status"}
+)
+"""Commands of later versions, for an honest answer."""
+
 
 class TableGroup(click.Group):
     """Commands by "module:attribute". Listing them loads none."""
@@ -34,6 +40,8 @@ class TableGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest name for a typo."""
         if args and args[0] not in self.table and not args[0].startswith("-"):
+            if args[0] in LATER:
+                raise click.UsageError(f"{args[0]!r} is not in this version yet.")
             import difflib
 
             near = difflib.get_close_matches(args[0], self.table, n=1)

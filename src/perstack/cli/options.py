@@ -30,7 +30,7 @@ REPEATED: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("--env",),
         "NAME[=VALUE]",
-        "A variable for the Expert's tools: NAME or NAME=VALUE. Repeatable.",
+        "Set a variable for this run, or demand that it is set. Repeatable.",
     ),
 )
 """Options that may be given several times."""

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 MAX_QUERY_BYTES = 1 << 20
 
 
-REPEATED_LATER: tuple[Literal["config", "workspace", "provider", "model"], ...] = (
-    "config",
-    "workspace",
-    "provider",
-    "model",
-)
+REPEATED_LATER: tuple[
+    Literal[
+        "config", "workspace", "provider", "model", "reasoning_budget", "max_retries", "timeout"
+    ],
+    ...,
+] = ("config", "workspace", "provider", "model", "reasoning_budget", "max_retries", "timeout")
+"""Options that a command which goes on needs as well. A job keeps its step limit by itself."""
 
 
 class Given(TypedDict):
@@ -89,7 +90,7 @@ def _repeated(given: Given) -> tuple[str, ...]:
     for name in REPEATED_LATER:
         value = given[name]
         if value is not None:
-            words += [f"--{name}", value]
+            words += [f"--{name.replace('_', '-')}", value]
     for path in given["env_path"]:
         words += ["--env-path", path]
     return tuple(words)
@@ -98,7 +99,7 @@ def _repeated(given: Given) -> tuple[str, ...]:
 def _read_query(query: str | None) -> str | None:
     """The query itself; for "-", what standard input holds."""
     if query != "-":
-        return query if query is None else _checked_text(query)
+        return query
     data = sys.stdin.buffer.read(MAX_QUERY_BYTES + 1)
     if len(data) > MAX_QUERY_BYTES:
         raise UsageError(f"The query on standard input is longer than {MAX_QUERY_BYTES} bytes")
@@ -106,12 +107,3 @@ def _read_query(query: str | None) -> str | None:
         return data.decode()
     except UnicodeDecodeError as problem:
         raise UsageError(f"The query on standard input is not UTF-8: {problem}") from None
-
-
-def _checked_text(text: str) -> str:
-    """`text`, unless it holds bytes of the command line that are no characters."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UsageError("QUERY is not UTF-8") from None
-    return text

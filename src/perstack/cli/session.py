@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 
-from perstack.assembly.execute import execute
+from perstack.assembly.execute import execute, open_store
 from perstack.assembly.outcome import Outcome
 from perstack.assembly.tools import unsupported_skills
 from perstack.cli.output import Lines, Output
@@ -85,7 +85,11 @@ async def run_session(request: RunRequest, form: Form, options: tuple[str, ...])
         await tasks.start(signals.watch, stop)
         outcomes.append(await execute(request, stop, listeners))
         tasks.cancel_scope.cancel()
-    return _conclude(outcomes[0], continue_command(request, options), output, signals)
+    outcome = outcomes[0]
+    jobs = await open_store(request).jobs()
+    is_newest = bool(jobs) and jobs[0].id == outcome.job.id
+    which = ("--continue",) if is_newest else ("--continue-job", outcome.job.id)
+    return _conclude(outcome, continue_command(request, (*options, *which)), output, signals)
 
 
 class Notices(Listener):
@@ -137,8 +141,10 @@ def _conclude(outcome: Outcome, command: str, output: Output, signals: Signals) 
         say(f"completed; the job has taken {counted(job.total_steps, 'step')}")
     elif job.status == "stoppedByMaxSteps":
         limit = counted(job.max_steps or 0, "step")
+        higher = 2 * max(job.max_steps or 1, job.total_steps)
+        query = "" if coordinator.status == "stoppedByDelegate" else ' "WHAT TO DO NEXT"'
         say(f"stopped at the limit of {limit}. Go on with a higher one:")
-        say(f"  {command} --max-steps {2 * (job.max_steps or 1)} QUERY")
+        say(f"  {command} --max-steps {higher}{query}")
     elif coordinator.error is not None:
         status = f" ({coordinator.error.status_code})" if coordinator.error.status_code else ""
         say(f"stopped by {coordinator.error.name}{status}: {coordinator.error.message}")
@@ -156,9 +162,9 @@ def _say_questions(questions: tuple[ToolCall, ...], command: str) -> None:
 
 
 def continue_command(request: RunRequest, options: tuple[str, ...]) -> str:
-    """The command that goes on with the newest job, as it can be typed here."""
+    """The command that goes on with the job which `options` name, as it can be typed here."""
     runner = ("uv", "run") if os.environ.get("UV_RUN_RECURSION_DEPTH") else ()
-    words = (*runner, "perstack", "run", request.expert_key or "", *options, "--continue")
+    words = (*runner, "perstack", "run", request.expert_key or "", *options)
     return shlex.join(words)
 
 

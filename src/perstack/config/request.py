@@ -55,7 +55,8 @@ class RunRequest:
     standard input is the command line's to read. `project` is None where no
     `perstack.toml` was found. `continue_latest`, `continue_job`, `resume_from`,
     `job_id` and `interactive` are as the options of those names. `names_model`: an
-    option or the file says which provider or model to use.
+    option or the file says which provider or model to use. `gives_max_steps`: an
+    option says how many steps the job may take.
     """
 
     expert_key: str | None
@@ -75,6 +76,7 @@ class RunRequest:
     interactive: bool = False
     runtime: str = "local"
     names_model: bool = False
+    gives_max_steps: bool = False
     verbose: bool = False
     warnings: tuple[str, ...] = ()
 

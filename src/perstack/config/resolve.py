@@ -14,6 +14,7 @@ from perstack.config.addresses import base_url_problem
 from perstack.config.dotenv import load_env
 from perstack.config.findings import did_you_mean, quoted
 from perstack.config.load import FILE_NAME, find_config, load_config
+from perstack.config.origins import STORAGE_VARIABLE, check_origins
 from perstack.config.project import Project
 from perstack.config.project_table import RUNTIMES
 from perstack.config.remote import fetch_config_here, is_url
@@ -50,11 +51,15 @@ def resolve(options: Options, cwd: Path, environ: Mapping[str, str]) -> RunReque
     warnings = [f"{file.origin}: {line}" for line in (*file.warnings, *_sent_away(file))]
     runtime = _runtime(options.runtime, file)
     merged, passed = _environment(options, file, cwd, environ, warnings)
+    settings = resolve_settings(options, file)
+    if not options.env_path:
+        known = environ.keys() | passed
+        check_origins(settings.provider.provider_name, merged, known, warnings)
     return RunRequest(
         expert_key=options.expert_key,
         query=options.query,
         project=project,
-        settings=resolve_settings(options, file),
+        settings=settings,
         workspace=workspace,
         environ=MappingProxyType(merged),
         passed_env=passed,
@@ -67,6 +72,7 @@ def resolve(options: Options, cwd: Path, environ: Mapping[str, str]) -> RunReque
         resume_from=options.resume_from,
         interactive=options.interactive,
         runtime=runtime,
+        gives_max_steps=options.max_steps is not None,
         names_model=any(
             given is not None
             for given in (options.provider, options.model, file.provider, file.model)
@@ -203,7 +209,7 @@ def _default_env_paths(file: Project, cwd: Path, warnings: list[str]) -> list[Pa
 
 
 def _storage_path(environ: Mapping[str, str], cwd: Path) -> Path | None:
-    named = environ.get("PERSTACK_STORAGE_PATH")
+    named = environ.get(STORAGE_VARIABLE)
     return Path(os.path.abspath(cwd / named)) if named else None  # noqa: PTH100 - links stay
 
 

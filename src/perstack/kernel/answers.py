@@ -35,6 +35,8 @@ def results_of(text: str, pending: tuple[ToolCall, ...]) -> tuple[ToolResult, ..
     if named is None:
         return (result_of(pending[0], text),)
     calls = {call.id: call for call in pending}
+    if len({answer.tool_call_id for answer in named}) < len(named):
+        raise CannotContinue("-i answers one call twice")
     for answer in named:
         if answer.tool_call_id not in calls:
             raise CannotContinue(
@@ -71,5 +73,8 @@ def _named_answers(text: str) -> list[_Answer] | None:
         if stripped.startswith("["):
             return _decode_many(stripped) or None
     except (msgspec.MsgspecError, RecursionError):
-        return None
+        if "toolCallId" in stripped:
+            raise CannotContinue(
+                "-i takes text, or JSON as {toolCallId, text} or an array of that, both being text"
+            ) from None
     return None

@@ -176,8 +176,8 @@ def _found(closed: Closed, position: BaseRef) -> RunState:
     state = closed[position.checkpoint_id]
     if state is None:
         message = (
-            f"Checkpoint {position.checkpoint_id} of run {position.run_id} was never closed: "
-            "its step is still open"
+            f"{position.checkpoint_id} is no closed checkpoint of run {position.run_id}: take the "
+            "id of a `checkpoint` in one of its continueToNextStep or stop events"
         )
         raise NoSuchCheckpoint(message)
     return state

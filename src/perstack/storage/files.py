@@ -284,6 +284,8 @@ class FilesStore:
                 record = job_record(self.root / "jobs" / job_id, folder)
         except FileNotFoundError:
             return None
+        except StorageError:
+            record = None
         return record or await self._job_of_logs(job_id)
 
     async def _job_of_logs(self, job_id: str) -> Job | None:

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # non-blocking: a FIFO must not hang us
 
-NO_SPACE = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+WAY_ON = "Make room, then go on with --continue"
+NO_SPACE = {
+    errno.ENOSPC: f"the disk is full. {WAY_ON}",
+    errno.EDQUOT: f"the disk quota is used up. {WAY_ON}",
+}
 REASONS = NO_SPACE | {
     errno.ENOTDIR: "it is a link or a file where a real folder must be",
     errno.ELOOP: "it is a link, and records are never kept through links",

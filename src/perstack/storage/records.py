@@ -82,7 +82,9 @@ def _kind(name: str, folder: int) -> int:
 
 def keep_job(path: Path, folder: int, job: Job, *, durable: bool) -> None:
     """Write the job.json of the job at `path`."""
-    replace_file(path / "job.json", folder, encoder.encode(job), durable=durable)
+    fields = {"id": job.id, "status": job.status, "totalSteps": job.total_steps}
+    fields |= msgspec.to_builtins(job)  # also what is as it is by default
+    replace_file(path / "job.json", folder, encoder.encode(fields), durable=durable)
 
 
 def job_record(path: Path, folder: int) -> Job | None:
