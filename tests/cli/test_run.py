@@ -246,6 +246,18 @@ def test_verbose_tells_on_stderr_what_happens(project: Path, model: dict[str, st
     assert len(told.stderr.splitlines()) > len(quiet.stderr.splitlines()) + 2
 
 
+def test_a_delegate_that_nobody_defines_is_told_of_at_the_start(
+    project: Path, model: dict[str, str]
+) -> None:
+    config = project / "perstack.toml"
+    text = config.read_text(encoding="utf-8").replace('["helper"]', '["helper", "nobody"]')
+    config.write_text(text, encoding="utf-8")
+    ended = perstack("run", "lead", "Go", cwd=project, env=model)
+
+    assert ended.code == 0
+    assert 'its delegate nobody: There is no Expert "nobody"' in ended.stderr
+
+
 def test_a_changed_definition_is_named_when_a_job_goes_on(
     project: Path, model: dict[str, str]
 ) -> None:

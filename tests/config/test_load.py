@@ -207,7 +207,10 @@ type = "mcpStdio"
             'mcpSseSkill, interactiveSkill; did you mean "mcpStdioSkill"?'
         ),
         'experts."a".instruction: is required',
-        'experts."a".instrution: is not a known key and is ignored; did you mean "instruction"?',
+        (
+            'warning: experts."a".instrution: is not a known key and is ignored; '
+            'did you mean "instruction"?'
+        ),
     )
 
 

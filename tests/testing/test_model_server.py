@@ -17,6 +17,7 @@ from perstack.schema.history import History
 from perstack.schema.message import Message, user_message
 from perstack.schema.settings import ProviderSettings
 from perstack.testing import call, say, serve_model
+from perstack.testing.model_server import main
 from perstack.testing.scenario import CallSpec, Policy, ReplySpec, Rule, Scenario, load_scenario
 
 pytestmark = pytest.mark.anyio
@@ -150,3 +151,14 @@ def test_the_public_names_are_all_there_and_nothing_is_loaded_before():
         _ = perstack.testing.no_such_name
     code = "import sys, perstack.testing; assert 'msgspec' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+@pytest.mark.parametrize("content", ["{", '{"polcy": {}}', None])
+def test_a_scenario_that_is_none_is_one_message(content, tmp_path, capsys):
+    path = tmp_path / "scenario.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        main([str(path)])
+    assert ended.value.code == 2
+    assert "is no scenario" in capsys.readouterr().err

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio
 
 from perstack.assembly.execute import execute, open_store
+from perstack.assembly.experts import Experts
 from perstack.assembly.outcome import Outcome
 from perstack.assembly.tools import unsupported_skills
 from perstack.cli.output import Lines, Output
+from perstack.errors import PerstackError
 from perstack.runtime.environment import Listener, Published, Stop
 from perstack.schema.event import RunStarted, RuntimeInitialized
 from perstack.views.plain import plain
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
     from perstack.config.request import RunRequest
+    from perstack.schema.expert import Definition
     from perstack.schema.tool import ToolCall
     from perstack.views.wire import Form
 
@@ -97,6 +100,7 @@ class Notices(Listener):
 
     def __init__(self, request: RunRequest) -> None:
         self._request = request
+        self._experts = Experts(request)
         self._said: set[str] = set()
 
     async def recorded(self, published: Published) -> None:
@@ -110,12 +114,22 @@ class Notices(Listener):
                     f"warning: {fact.expert_key}: the skill {name} is an MCP server, and this "
                     "version starts none: the Expert works without its tools"
                 )
+            self._tell_of_missing(fact.definition)
             if self._request.resume_from is not None and fact.base is not None:
                 self._once(
                     "a new run from that checkpoint; the workspace's files are not rolled back"
                 )
             if fact.changes:
                 self._once(f"the definition changed since the last run: {', '.join(fact.changes)}")
+
+    def _tell_of_missing(self, definition: Definition) -> None:
+        """A delegate that cannot be asked is known before the model finds out."""
+        for delegate in definition.delegates:
+            try:
+                self._experts.expert(delegate.key)
+            except PerstackError as problem:
+                key = definition.expert.key
+                self._once(f"warning: {key}: its delegate {delegate.key}: {problem.message}")
 
     def _once(self, line: str) -> None:
         if line not in self._said:

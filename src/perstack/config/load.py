@@ -77,7 +77,7 @@ def parse_config(source: str | bytes, origin: str) -> Project:
 
 def _refused(findings: Findings, origin: str) -> ConfigurationError:
     count = len(findings.errors)
-    lines = [*findings.errors, *findings.warnings]
+    lines = [*findings.errors, *(f"warning: {line}" for line in findings.warnings)]
     return ConfigurationError(
         f"{origin} has {count} problem{'s' if count > 1 else ''}:", _with_rest(lines, findings)
     )

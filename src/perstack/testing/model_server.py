@@ -253,10 +253,10 @@ def _response(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
     return head + _head(headers) + b"\r\n" + body
 
 
-async def _run(path: Path, log: Path | None, port: int) -> None:
+async def _run(scenario: Scenario, log: Path | None, port: int) -> None:
     with (log or Path("/dev/null")).open("ab") as written:
         async with serve_model(
-            load_scenario(path), keeps=False, log=written if log else None, port=port
+            scenario, keeps=False, log=written if log else None, port=port
         ) as server:
             sys.stdout.write(f"{server.url}\n")
             sys.stdout.flush()
@@ -270,7 +270,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--log", type=Path, help="append one JSON line for each request")
     parser.add_argument("--port", type=int, default=0, help="default: one that is free")
     told = parser.parse_args(arguments)
-    anyio.run(_run, told.scenario, told.log, told.port)
+    try:
+        scenario = load_scenario(told.scenario)
+    except (OSError, msgspec.MsgspecError) as problem:
+        parser.exit(2, f"{told.scenario} is no scenario: {problem}\n")
+    anyio.run(_run, scenario, told.log, told.port)
 
 
 if __name__ == "__main__":
