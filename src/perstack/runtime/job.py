@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from perstack.schema.tool import ToolResult
 
 
+MOST_AT_ONCE = 64
+"""Runs that move at the same time; the others begin as these come to rest."""
+
+
 @asynccontextmanager
 async def open_job(job_id: str, env: Environment) -> AsyncGenerator[OpenJob]:
     """A job, claimed for this process and read back, until the block ends.
@@ -209,7 +213,7 @@ class OpenJob:
         if self.env.stop.is_set:
             moves = tuple(move for move in moves if self._has_open_stretch(move))
         fresh = tuple(move for move in moves if _run_of(move) not in moving)
-        return fresh if fresh or moving else None
+        return fresh[: MOST_AT_ONCE - len(moving)] if fresh or moving else None
 
     def _has_open_stretch(self, move: Move) -> bool:
         return isinstance(move, Drive) and self.states[move.run_id].status == "proceeding"
