@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perstack.assembly.outcome import Outcome, questions_of
+from perstack.assembly.outcome import Outcome
 from perstack.errors import CannotContinue, NoSuchJob, UsageError
-from perstack.kernel.answers import describe, results_of
+from perstack.kernel.answers import describe, questions_of, results_of
 from perstack.runtime.environment import new_id
 from perstack.runtime.replay import find_checkpoint, state_at
 from perstack.schema.checkpoint import BaseRef, Job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perstack.config.origins import KEY_PREFIXES
 from perstack.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -11,13 +12,8 @@ if TYPE_CHECKING:
     from perstack.providers import Provider
     from perstack.schema.expert import Expert
 
-KEY_VARIABLES = {
-    "anthropic": "ANTHROPIC_API_KEY",
-    "google": "GOOGLE_GENERATIVE_AI_API_KEY",
-    "openai": "OPENAI_API_KEY",
-    "deepseek": "DEEPSEEK_API_KEY",
-    "azure-openai": "AZURE_API_KEY",
-}
+KEY_VARIABLES = {provider: f"{prefix}_API_KEY" for provider, prefix in KEY_PREFIXES.items()}
+"""Provider to the variable that holds its key."""
 
 
 def open_model(request: RunRequest, expert: Expert) -> tuple[Provider, str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perstack.kernel.plan import pending_questions
+from perstack.kernel.answers import questions_of
 
 if TYPE_CHECKING:
     from perstack.kernel.state import RunState
@@ -30,9 +30,3 @@ class Outcome:
         """Whether it was stopped from outside before it came to rest."""
         failed = self.coordinator.status == "stoppedByError" and not self.coordinator.is_interrupted
         return self.job.status == "stoppedByError" and not failed
-
-
-def questions_of(coordinator: RunState) -> tuple[ToolCall, ...]:
-    """The interactive calls at which the run rests until a person answers."""
-    waits = coordinator.status == "stoppedByInteractiveTool"
-    return pending_questions(coordinator) if waits else ()

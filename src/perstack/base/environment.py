@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from perstack.base.answer import Refused
-from perstack.schema.variables import is_dangerous
+from perstack.schema.variables import is_dangerous, is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,6 @@ PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$")
 
 # Families of variables that steer what other programs run. The dangerous ones among
 # them are refused everywhere; from a model, which has no need of the rest, all are.
@@ -57,7 +56,7 @@ def exec_environment(environ: Mapping[str, str], given: Mapping[str, str]) -> di
         Refused: the call sets a variable that `refused_name` refuses, or a value
             of more than one line.
     """
-    secrets = {value for name, value in environ.items() if _is_secret(name) and len(value) >= 8}
+    secrets = {value for name, value in environ.items() if is_secret(name) and len(value) >= 8}
     passed = {
         name: value
         for name, value in environ.items()
@@ -82,10 +81,6 @@ def refused_name(name: str) -> str | None:
     if steers or is_dangerous(name):
         return "cannot be set: it makes programs load or run something else"
     return None
-
-
-def _is_secret(name: str) -> bool:
-    return _SECRET.search(name.upper()) is not None
 
 
 def _is_passed(name: str, value: str) -> bool:

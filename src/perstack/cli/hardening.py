@@ -6,8 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from perstack.schema.variables import is_secret
+
 PR_SET_DUMPABLE = 4
-SECRET_ENDINGS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "CREDENTIALS")
 
 
 def hide_from_children() -> None:
@@ -42,7 +43,7 @@ def _blot_out_secrets() -> None:
     if end - start != len(block) or ctypes.string_at(start, len(block)) != block:
         return
     for name, value in os.environb.items():
-        if name.decode(errors="replace").upper().endswith(SECRET_ENDINGS) and value:
+        if value and is_secret(name.decode(errors="replace")):
             entry = b"\0" + name + b"=" + value + b"\0"
             found = (b"\0" + block).find(entry)
             if found >= 0:

@@ -45,14 +45,18 @@ def results_of(text: str, pending: tuple[ToolCall, ...]) -> tuple[ToolResult, ..
     return tuple(result_of(calls[answer.tool_call_id], answer.text) for answer in named)
 
 
+def questions_of(state: RunState) -> tuple[ToolCall, ...]:
+    """The interactive calls at which the run rests until a person answers."""
+    return pending_questions(state) if state.status == "stoppedByInteractiveTool" else ()
+
+
 def check_answers(state: RunState, results: tuple[ToolResult, ...]) -> None:
     """Refuse answers to what is not asked: they would move a run that waits for nothing.
 
     Raises:
         CannotContinue: there is no answer, or one is to a call that waits for none.
     """
-    waits = state.status == "stoppedByInteractiveTool"
-    asked = {call.id for call in pending_questions(state)} if waits else set[str]()
+    asked = {call.id for call in questions_of(state)}
     if not results:
         raise CannotContinue(f"Run {state.run_id} was given no answer")
     for result in results:

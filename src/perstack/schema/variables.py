@@ -32,6 +32,14 @@ _DANGEROUS = re.compile(
 )
 
 
+_SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+
+
+def is_secret(name: str) -> bool:
+    """Whether the variable is named as those that hold keys and passwords are."""
+    return _SECRET.search(name) is not None
+
+
 def is_dangerous(name: str) -> bool:
     """Whether the variable could make a program run somebody else's code; any letter case."""
     return _DANGEROUS.fullmatch(name) is not None
