@@ -202,7 +202,7 @@ async def test_arguments_that_are_no_json_object_are_a_problem_of_that_call(ask,
 
 
 async def test_a_tool_is_called_by_its_own_name_again(ask, ask_for):
-    from perstack.providers.anthropic_body import wire_name
+    from perstack.providers.wire import wire_name
 
     name = "søk.filer"
     calls = (CallSpec(name=wire_name(name)), CallSpec(name="made_up"))

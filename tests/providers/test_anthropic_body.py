@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perstack.providers import GenerateRequest
-from perstack.providers.anthropic_body import encode_json, request_body, wire_name
+from perstack.providers.anthropic_body import request_body
 from perstack.providers.anthropic_limits import token_limits
+from perstack.providers.wire import encode_json, wire_name
 from perstack.schema.history import History
 from perstack.schema.message import (
     ExpertMessage,

@@ -18,7 +18,8 @@ class GenerateRequest(Data, kw_only=True):
     """What a model is asked. `timeout` is ms for the whole generation.
 
     With `tool_choice` "none" the tools are still sent, so that the vendor's cached
-    prefix holds, and the model must answer in text.
+    prefix holds, and the model must answer in text. `cache_key` is the same for the
+    requests of one run, and tells a vendor that routes by it where its cache is.
     """
 
     model: str
@@ -28,6 +29,7 @@ class GenerateRequest(Data, kw_only=True):
     tool_choice: Literal["auto", "none"] = "auto"
     reasoning_budget: ReasoningBudget = "low"
     timeout: int = 300_000
+    cache_key: str = ""
 
 
 class ReasoningDelta(Data, kw_only=True):

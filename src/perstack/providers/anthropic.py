@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, Mapping
 
 from perstack.providers import Failure, Generated, GenerateRequest
 from perstack.providers.address import api_key, base_url
-from perstack.providers.anthropic_body import request_body, wire_name
+from perstack.providers.anthropic_body import request_body
 from perstack.providers.anthropic_stream import ReplyBuilder
 from perstack.providers.http import Endpoint
+from perstack.providers.wire import wire_name
 from perstack.schema.settings import ProviderSettings
 
 KEY_VARIABLE = "ANTHROPIC_API_KEY"

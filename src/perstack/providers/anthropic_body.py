@@ -5,26 +5,15 @@ https://docs.claude.com/en/api/messages
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import re
 from typing import Literal, NamedTuple
-
-import msgspec
 
 from perstack.providers import GenerateRequest
 from perstack.providers.anthropic_limits import TokenLimits, token_limits
+from perstack.providers.wire import PDF, encode_json, media_of, wire_name
 from perstack.schema.history import History
 from perstack.schema.message import (
     ExpertMessage,
     ExpertPart,
-    FileBinaryPart,
-    FileInlinePart,
-    FileUrlPart,
-    ImageBinaryPart,
-    ImageInlinePart,
-    ImageUrlPart,
     Json,
     MediaPart,
     Message,
@@ -42,11 +31,8 @@ WIRE = "anthropic"
 CACHED_TURNS = 2
 """The newest one, and the one the request before this one ended with."""
 
-IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _CACHE = b',"cache_control":{"type":"ephemeral"}}'
 _SILENCE = b'{"type":"text","text":"(no text)"}'
-_WIRE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_encode = msgspec.json.Encoder().encode
 
 
 class Turn(NamedTuple):
@@ -60,14 +46,6 @@ class Turn(NamedTuple):
     results: tuple[bytes, ...]
     blocks: tuple[bytes, ...]
     is_thinking: bool = False
-
-
-def wire_name(name: str) -> str:
-    """`name` where the vendor accepts it, else its readable start and a digest of it all."""
-    if _WIRE_NAME.fullmatch(name):
-        return name
-    digest = hashlib.blake2s(name.encode(errors="replace"), digest_size=5).hexdigest()
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:53] + "_" + digest
 
 
 def request_body(request: GenerateRequest) -> bytes:
@@ -113,14 +91,6 @@ def encode_message(message: Message) -> Turn:
             return Turn("user", tuple(map(_result, message.contents)), ())
         case _:  # the instruction travels beside the messages
             return Turn("user", (), ())
-
-
-def encode_json(value: object) -> bytes:
-    """JSON, with a question mark for what no UTF-8 can hold (half a surrogate pair)."""
-    try:
-        return _encode(value)
-    except UnicodeEncodeError:
-        return json.dumps(value, ensure_ascii=False).encode(errors="replace")
 
 
 class Settled:
@@ -236,11 +206,11 @@ def _said(part: ExpertPart) -> Json | None:
     match part:
         case TextPart():
             return {"type": "text", "text": part.text} if part.text.strip() else None
-        case ThinkingPart(redacted=True):
+        case ThinkingPart(redacted=True, signature=None):
             return {"type": "redacted_thinking", "data": part.thinking}
-        case ThinkingPart(signature=None | ""):
-            return None  # unsigned thinking is refused
         case ThinkingPart():
+            if not part.signature or ":" in part.signature:
+                return None  # unsigned, or signed by another vendor: it would be refused
             return {"type": "thinking", "thinking": part.thinking, "signature": part.signature}
         case ToolCallPart():
             called = {"id": wire_name(part.tool_call_id), "name": wire_name(part.tool_name)}
@@ -269,21 +239,13 @@ def _content(parts: tuple[ResultPart, ...]) -> tuple[bytes, ...]:
 
 def _media(part: MediaPart) -> Json:
     """An image or a document; words in its place where the vendor reads no such type."""
-    mime = "image/jpeg" if part.mime_type == "image/jpg" else part.mime_type
-    match part:
-        case ImageUrlPart() | FileUrlPart():
-            source: Json = {"type": "url", "url": part.url}
-        case ImageInlinePart() | FileInlinePart():
-            source = {"type": "base64", "media_type": mime, "data": part.encoded_data}
-        case ImageBinaryPart() | FileBinaryPart():
-            data = base64.b64encode(part.data).decode()
-            source = {"type": "base64", "media_type": mime, "data": data}
-    if mime in IMAGE_TYPES:
+    media = media_of(part)
+    source: Json = {"type": "url", "url": media.url}
+    if not media.url:
+        source = {"type": "base64", "media_type": media.mime_type, "data": media.data}
+    if media.is_image:
         return {"type": "image", "source": source}
-    if mime == "application/pdf":
+    if media.mime_type == PDF:
         return {"type": "document", "source": source}
-    if mime.startswith("text/") and source["type"] == "base64":
-        text = base64.b64decode(str(source["data"])).decode(errors="replace")
-        if text.strip():
-            return {"type": "text", "text": text}
-    return {"type": "text", "text": f"(a file of type {mime}, which the model cannot read)"}
+    text = media.text
+    return {"type": "text", "text": text if text.strip() else media.apology}

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import msgspec
 
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
 from perstack.providers.failure import trouble, vendor_failure
 from perstack.providers.redaction import Redaction
-from perstack.schema.message import ExpertPart, Json, TextPart, ThinkingPart, ToolCallPart
+from perstack.providers.wire import arguments
+from perstack.schema.message import ExpertPart, TextPart, ThinkingPart, ToolCallPart
 from perstack.schema.usage import Usage
 
 KNOWN_EVENTS = frozenset(
@@ -265,25 +265,10 @@ class ReplyBuilder:
                 if not call_id or call_id in called:  # each call is answered under its own id
                     call_id = f"{call_id or 'call'}-{index}"
                 called.add(call_id)
-                args, problem = _args(text, start.input)
+                args, problem = arguments(text, start.input)
                 if problem:
                     problems[call_id] = problem
                 name = self._names.get(start.name, start.name)
                 return ToolCallPart(tool_call_id=call_id, tool_name=name, args=args)
             case _:
                 return None
-
-
-def _args(text: str, given: object) -> tuple[Json, str]:
-    """The arguments of a call, and what is wrong with them."""
-    value = given
-    if text.strip():
-        try:
-            value = msgspec.json.decode(text)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            return {}, f"The arguments are not valid JSON: {error}"
-    if value is None:
-        return {}, ""
-    if not isinstance(value, dict):
-        return {}, "The arguments are not a JSON object."
-    return cast("Json", value), ""

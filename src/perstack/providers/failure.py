@@ -19,17 +19,53 @@ MAX_BODY = MAX_TEXT
 """Bytes kept of a body that says what went wrong."""
 
 RETRYABLE_STATUSES = frozenset({408, 409, 429})
-RETRYABLE_NAMES = frozenset({"overloaded_error", "api_error", "rate_limit_error", "timeout_error"})
-OVERFLOW_WORDS = ("prompt is too long", "exceed context limit", "context window", "context_length")
+RETRYABLE_NAMES = frozenset(
+    {
+        "overloaded_error",
+        "api_error",
+        "rate_limit_error",
+        "timeout_error",
+        "server_error",
+        "internal_server_error",
+        "rate_limit_exceeded",
+        "RESOURCE_EXHAUSTED",
+        "UNAVAILABLE",
+    }
+)
+"""Vendors' own names of trouble that passes."""
+FINAL_NAMES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+"""Vendors' own names of trouble that stays, though their status says otherwise."""
+OVERFLOW_WORDS = (
+    "prompt is too long",
+    "exceed context limit",
+    "context window",
+    "context_length",
+    "maximum context length",
+    "context size",
+    "input token count",
+)
 
 
 class _Error(msgspec.Struct):
+    """`type` is Anthropic's and OpenAI's, `code` OpenAI's finer one, `status` Google's."""
+
     type: str | None = None
+    code: str | int | None = None
+    status: str | int | None = None
     message: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The finest name that is one."""
+        for name in (self.code, self.status, self.type):
+            if isinstance(name, str) and name:
+                return name
+        return ""
 
 
 class _ErrorBody(msgspec.Struct):
-    error: _Error
+    error: _Error | str
+    message: str | None = None
 
 
 _decode = msgspec.json.Decoder(_ErrorBody)
@@ -65,7 +101,8 @@ def status_failure(
     message = _shown(message, redaction) or f"The model's server answered with status {status}."
     if 300 <= status < 400:
         message = f"The model's server answered with a redirect ({status}), which is not followed."
-    is_retryable = status in RETRYABLE_STATUSES or 500 <= status < 600 or name in RETRYABLE_NAMES
+    passes = status in RETRYABLE_STATUSES or 500 <= status < 600 or name in RETRYABLE_NAMES
+    is_retryable = passes and name not in FINAL_NAMES
     error = RunError(
         name=redaction.line(name, MAX_NAME) or ("Redirect" if 300 <= status < 400 else "HttpError"),
         message=message,
@@ -124,7 +161,9 @@ def _words(body: bytes, redaction: Redaction) -> tuple[str, str]:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     else:
-        return told.error.type or "", told.error.message or ""
+        if isinstance(told.error, str):
+            return "", told.error
+        return told.error.name, told.error.message or told.message or ""
     text = body[:MAX_BODY].decode(errors="replace")
     if len(body) > MAX_BODY:
         return "", redaction.without_end(text)

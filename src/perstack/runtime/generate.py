@@ -139,6 +139,7 @@ def _request(
         tool_choice="none" if command.is_final else "auto",
         reasoning_budget=settings.reasoning_budget,
         timeout=settings.timeout,
+        cache_key=state.run_id,
     )
 
 

@@ -22,42 +22,22 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import anyio
 import anyio.abc
 import msgspec
 
 from perstack.schema.message import Json
-from perstack.testing import anthropic_dialect
+from perstack.testing.dialects import Dialect, dialect_of
 from perstack.testing.scenario import Conversation, Play, ReplySpec, Scenario, load_scenario
 
 MAX_HEADER_BYTES = 64 * 1024
 _REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 429: b"Too Many Requests"}
 _NETWORK_TROUBLE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
-
-
-class Dialect(NamedTuple):
-    """One vendor's wire, as a server speaks it."""
-
-    conversation: Callable[..., Conversation]
-    events: Callable[[ReplySpec], list[bytes]]
-    error_event: Callable[[ReplySpec], bytes]
-    error_body: Callable[[ReplySpec], bytes]
-
-
-DIALECTS = {
-    anthropic_dialect.PATH: Dialect(
-        anthropic_dialect.conversation,
-        anthropic_dialect.events,
-        anthropic_dialect.error_event,
-        anthropic_dialect.error_body,
-    ),
-}
-"""By path. A further wire is a further row."""
 
 
 class ServedRequest:
@@ -115,7 +95,7 @@ class ModelServer:
         """Whether the connection can be used again."""
         if self._keeps:
             self.requests.append(request)
-        dialect = DIALECTS.get(request.path)
+        dialect = dialect_of(request.path)
         if dialect is None:
             await client.send(_response(404, {}, b"{}"))
             return True
@@ -141,7 +121,8 @@ class ModelServer:
             body = dialect.error_body(spec) if spec.body is None else spec.body.encode()
             await client.send(_response(spec.status, spec.headers, body))
             return True
-        await self._stream(client, spec, self._events(request.path, dialect, spec, conversation))
+        events = self._events(request.path, dialect, spec, conversation)
+        await self._stream(client, spec, events, dialect.content_type)
         if spec.trouble in ("stall", "endless"):
             await _wait_for_the_end(client)
         return spec.trouble in (None, "noStop", "error")
@@ -166,10 +147,14 @@ class ModelServer:
                 return events
 
     async def _stream(
-        self, client: anyio.abc.ByteStream, spec: ReplySpec, events: list[bytes]
+        self,
+        client: anyio.abc.ByteStream,
+        spec: ReplySpec,
+        events: list[bytes],
+        content_type: str,
     ) -> None:
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n" + _head(spec.headers)
-        head += b"transfer-encoding: chunked\r\n\r\n"
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n" % content_type.encode()
+        head += _head(spec.headers) + b"transfer-encoding: chunked\r\n\r\n"
         pieces = events
         if spec.write == "whole":
             pieces = [b"".join(events)]
