@@ -48,6 +48,9 @@ class PerstackError(Exception):
         """The sentence for the user: the thing, the place and the way out."""
         return str(self.args[0]) if self.args else type(self).__name__
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class UsageError(PerstackError):
     """The command line, or an argument of the API, cannot be honoured."""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from perstack.assembly.continuation import job_id_of, play, step_limit_of
 from perstack.assembly.experts import Experts
 from perstack.assembly.model import open_model
+from perstack.assembly.parts import OUR_OWN, Parts
 from perstack.assembly.tools import check_requirements, toolboxes
 from perstack.errors import ConfigurationError
 from perstack.runtime.environment import Environment, StepBudget
@@ -39,7 +40,9 @@ def open_store(request: RunRequest) -> Store:
     return FilesStore(path)
 
 
-async def execute(request: RunRequest, stop: Stop, listeners: list[Listener]) -> Outcome:
+async def execute(
+    request: RunRequest, stop: Stop, listeners: list[Listener], parts: Parts = OUR_OWN
+) -> Outcome:
     """Begin or continue a job, and carry it on until it rests or is stopped.
 
     Raises:
@@ -50,8 +53,8 @@ async def execute(request: RunRequest, stop: Stop, listeners: list[Listener]) ->
     experts = Experts(request)
     definition = experts.definition(request.expert_key or "")
     check_requirements(definition.expert, request)
-    provider, notice = open_model(request, definition.expert)
-    store = open_store(request)
+    provider, notice = (parts.open_model or open_model)(request, definition.expert)
+    store = parts.store or open_store(request)
     settings = request.settings
     if notice is not None:
         settings = replace(settings, model="demo-player")
@@ -63,8 +66,10 @@ async def execute(request: RunRequest, stop: Stop, listeners: list[Listener]) ->
             provider=provider,
             settings=settings,
             resolve=experts.resolve,
-            open_toolbox=toolboxes(request),
+            open_toolbox=toolboxes(request, parts.tools),
             listeners=listeners,
+            on_listener_error=parts.on_listener_error,
+            should_continue=parts.should_continue,
             stop=stop,
             steps=StepBudget(settings.max_steps),
             notice=notice,
@@ -72,4 +77,5 @@ async def execute(request: RunRequest, stop: Stop, listeners: list[Listener]) ->
         async with open_job(job_id, env) as job:
             return await play(job, request, definition)
     finally:
-        await provider.aclose()
+        if parts.open_model is None:
+            await provider.aclose()

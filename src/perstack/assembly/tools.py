@@ -9,13 +9,14 @@ from perstack.schema.skill import InteractiveSkill, McpSseSkill, McpStdioSkill
 from perstack.schema.tool import BASE_SKILL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from perstack.config.request import RunRequest
     from perstack.runtime.environment import OpenToolbox
     from perstack.schema.expert import Definition, Expert
     from perstack.schema.tool import Todo
     from perstack.skills import ToolSource
+    from perstack.skills.functions import FunctionTool
 
 
 def check_requirements(expert: Expert, request: RunRequest) -> None:
@@ -59,8 +60,11 @@ def check_base(expert: Expert, request: RunRequest) -> None:
         )
 
 
-def toolboxes(request: RunRequest) -> OpenToolbox:
-    """How a run's tools are opened: the base tools, its delegates, and its questions."""
+def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool]]) -> OpenToolbox:
+    """How a run's tools are opened: the base tools, functions, its delegates, and its questions.
+
+    `functions` are by Expert name.
+    """
 
     def open_toolbox(
         definition: Definition, todos: Callable[[], tuple[Todo, ...]], *, may_ask: bool
@@ -84,7 +88,12 @@ def toolboxes(request: RunRequest) -> OpenToolbox:
             environ=request.environ,
         )
         questions = interactive_tools(definition.expert) if may_ask else ()
-        return Toolbox([base], [*delegate_tools(definition), *questions])
+        sources: list[ToolSource] = [base]
+        if given := functions.get(definition.expert.name):
+            from perstack.skills.functions import FunctionTools
+
+            sources.append(FunctionTools(given))
+        return Toolbox(sources, [*delegate_tools(definition), *questions])
 
     return open_toolbox
 

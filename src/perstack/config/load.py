@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -14,6 +14,9 @@ from perstack.config.project_table import PROJECT
 from perstack.config.source import decoded, read_source, shown_path
 from perstack.config.toml import parse_toml
 from perstack.errors import ConfigurationError, InternalError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FILE_NAME = "perstack.toml"
 
@@ -56,8 +59,17 @@ def parse_config(source: str | bytes, origin: str) -> Project:
         ConfigurationError: it is too large, no UTF-8, no TOML, or breaks a rule. All
             broken rules are in `problems`, and what was merely warned about after them.
     """
+    return checked_project(parse_toml(decoded(source, origin), origin), origin)
+
+
+def checked_project(table: Mapping[str, object], origin: str) -> Project:
+    """The Project in a table as TOML has it, which `origin` names in messages.
+
+    Raises:
+        ConfigurationError: as `parse_config` does for what breaks a rule.
+    """
     findings = Findings()
-    cleaned = PROJECT(parse_toml(decoded(source, origin), origin), Place(findings))
+    cleaned = PROJECT(table, Place(findings))
     if findings.errors:
         raise _refused(findings, origin)
     raw = _as_data(cast("dict[str, object]", cleaned))

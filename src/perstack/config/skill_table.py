@@ -9,7 +9,7 @@ from perstack.config.addresses import domain_problem, endpoint_problem
 from perstack.config.checks import array, boolean, choice, kind_of, mapping, record, text
 from perstack.config.rules import argument, matching, one_line
 from perstack.schema.keys import MAX_NAME_LENGTH, NAME_PATTERN
-from perstack.schema.tool import DELEGATE_SKILL, UNKNOWN_SKILL
+from perstack.schema.tool import DELEGATE_SKILL, FUNCTION_SKILL, UNKNOWN_SKILL
 from perstack.schema.variables import variable_problem
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _ARCHIVE = re.compile(r".*\.(?:tgz|tar|tar\.[a-z0-9]+|whl|zip|git)", re.IGNORECA
 
 def skill_name(value: str) -> str | None:
     """A key of `skills`."""
-    if value in (DELEGATE_SKILL, UNKNOWN_SKILL):
+    if value in (DELEGATE_SKILL, FUNCTION_SKILL, UNKNOWN_SKILL):
         return "is a reserved name"
     if len(value) <= MAX_NAME_LENGTH and _SKILL_NAME.fullmatch(value):
         return None

@@ -72,7 +72,7 @@ class Listener:
         """Something was streamed that is not stored."""
 
 
-StopReason: TypeAlias = Literal["signal", "hook", "output"]
+StopReason: TypeAlias = Literal["signal", "hook", "output", "cancelled"]
 
 
 class Stop:

@@ -34,6 +34,9 @@ BASE_TOOLS = (
 DELEGATE_SKILL = "@perstack/delegate"
 """The skill name of calls that ask a delegate."""
 
+FUNCTION_SKILL = "@perstack/functions"
+"""The skill name of tools that are functions of an embedding program."""
+
 UNKNOWN_SKILL = "@perstack/unknown"
 """The skill name of calls for a tool that does not exist."""
 

@@ -1,0 +1,48 @@
+"""How a job ended, or where it rests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from perstack.embedding.event import Event
+    from perstack.schema.checkpoint import RunError
+    from perstack.schema.tool import ToolCall
+    from perstack.schema.usage import Usage
+
+Status: TypeAlias = Literal[
+    "completed", "stoppedByMaxSteps", "stoppedByInteractiveTool", "stoppedByError", "interrupted"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Where a job came to rest.
+
+    Attributes:
+        status: "interrupted" was stopped from outside, and can be carried on with
+            `continue_job`; so can every other one, with a further query.
+        text: the coordinator's result; empty where it has none.
+        usage: tokens of the whole job, delegates and earlier continuations included.
+        steps: steps that the whole job has taken.
+        checkpoint_id: where the coordinator stands; `resume_from` takes it.
+        questions: interactive calls that wait for an answer, with "stoppedByInteractiveTool".
+        error: why the coordinator stopped, with "stoppedByError".
+        notice: what a person must know, such as that no model was asked.
+        events: every recorded event of this continuation, in order.
+        listener_errors: what listeners raised, or `TimeoutError` for one that did not
+            get through its events in time; each was dropped at that point.
+    """
+
+    job_id: str
+    status: Status
+    text: str
+    usage: Usage
+    steps: int
+    checkpoint_id: str
+    questions: tuple[ToolCall, ...] = ()
+    error: RunError | None = None
+    notice: str | None = None
+    events: tuple[Event, ...] = ()
+    listener_errors: tuple[Exception, ...] = ()
