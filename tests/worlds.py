@@ -167,6 +167,7 @@ class World:
     max_retries: int = 5
     more_tools: Callable[[], ToolSource] | None = None
     provider: Provider | None = None
+    context_window: int | None = 100_000
     witness: Witness = field(default_factory=Witness)
     made: list[FakeTools] = field(default_factory=list[FakeTools])
 
@@ -198,6 +199,7 @@ class World:
             raise AssertionError(f"a listener failed: {error!r}") from error
 
         return Environment(
+            context_window=self.context_window,
             store=store,
             provider=self.provider or ScriptedModel(self.model),
             settings=Settings(max_steps=self.max_steps, max_retries=self.max_retries),

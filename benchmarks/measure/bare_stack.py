@@ -45,7 +45,7 @@ def main(url: str) -> None:
 async def ask(url: str, instruction: str) -> str:
     """The text of one streamed reply."""
     body = {
-        "model": "claude-sonnet-4-5",
+        "model": "claude-sonnet-5-5",
         "max_tokens": 1000,
         "stream": True,
         "system": instruction,

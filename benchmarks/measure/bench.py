@@ -14,6 +14,8 @@ from .worlds import model_server, reading, workspace
 
 BOUND_STEPS = 400
 """The length of a long run that the bounds are for."""
+BOUND_JOBS = 1000
+"""The number of jobs at once that the bounds are for."""
 
 
 @dataclass
@@ -23,6 +25,7 @@ class Bench:
     scratch: Path
     runs: int
     steps: int = BOUND_STEPS
+    jobs: int = BOUND_JOBS
     notes: list[str] = field(default_factory=list[str])
     _read: Path | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))

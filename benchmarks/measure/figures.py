@@ -20,11 +20,13 @@ UNITS = {
     "s": Unit(1, 2, "s"),
     "cpu": Unit(1, 2, "CPU s"),
     "cpuMs": Unit(1e3, 0, "CPU ms"),
+    "request": Unit(1e3, 2, "CPU ms"),
     "ms": Unit(1e3, 1, "ms"),
     "us": Unit(1e6, 0, "µs"),
     "bytes": Unit(1e-6, 2, "MB"),
     "memory": Unit(1e-6, 0, "MB"),
     "times": Unit(1, 2, "x"),
+    "count": Unit(1, 0, ""),
 }
 """Values are in seconds, bytes (1 MB is 10^6) or plain ratios."""
 
@@ -63,7 +65,7 @@ class Figure:
         return {
             "row": self.row,
             "name": self.name,
-            "unit": {"cpuMs": "cpu", "ms": "s", "us": "s", "memory": "bytes"}.get(
+            "unit": {"cpuMs": "cpu", "request": "cpu", "ms": "s", "us": "s", "memory": "bytes"}.get(
                 self.unit, self.unit
             ),
             "median": self.value,
@@ -79,7 +81,7 @@ class Figure:
 def shown(value: float, unit: str) -> str:
     """A value in its unit."""
     scale, digits, name = UNITS[unit]
-    return f"{value * scale:.{digits}f} {name}"
+    return f"{value * scale:.{digits}f} {name}".rstrip()
 
 
 def line(figure: Figure) -> str:

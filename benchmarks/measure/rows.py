@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .bench import Bench
+from .cold_starts import cold_starts
 from .delegation import delegates
 from .figures import Figure
 from .long_runs import resuming, steps
+from .many_jobs import many_jobs
 from .recording import recording
 from .short_runs import one_reply, starts
+from .wires import requests
 
 ROWS: dict[int, Callable[[Bench], list[Figure]]] = {
     1: one_reply,
@@ -18,4 +21,7 @@ ROWS: dict[int, Callable[[Bench], list[Figure]]] = {
     4: delegates,
     5: recording,
     6: resuming,
+    7: many_jobs,
+    8: requests,
+    9: cold_starts,
 }

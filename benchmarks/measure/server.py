@@ -10,6 +10,7 @@ for each request that has arrived and each answer that has left: `asked` or
 from __future__ import annotations
 
 import argparse
+import resource
 import ssl
 import sys
 import time
@@ -104,6 +105,8 @@ def main() -> None:
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--key", type=Path)
     told = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection for each job at once
     if told.times is None:
         anyio.run(serve, told, None)
         return

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from perstack.errors import (
         CannotContinue,
         ConfigurationError,
+        JobInUse,
         NoSuchCheckpoint,
         NoSuchJob,
         PerstackError,
@@ -48,6 +49,7 @@ __all__ = [
     "Expert",
     "FilesStore",
     "FunctionTool",
+    "JobInUse",
     "MemoryStore",
     "NoSuchCheckpoint",
     "NoSuchJob",
@@ -77,6 +79,7 @@ _PLACES = {
     "Expert": "perstack.embedding.expert",
     "FilesStore": "perstack.storage.files",
     "FunctionTool": "perstack.skills.functions",
+    "JobInUse": "perstack.errors",
     "MemoryStore": "perstack.storage.memory",
     "NoSuchCheckpoint": "perstack.errors",
     "NoSuchJob": "perstack.errors",

@@ -24,6 +24,7 @@ def serving(scenario: dict[str, Any], folder: Path) -> Generator[dict[str, str]]
     try:
         assert server.stdout is not None
         url = server.stdout.readline().decode().strip()
+        assert url.startswith("http://127.0.0.1:"), "the model server did not start"
         yield {"ANTHROPIC_API_KEY": "sk-test", "ANTHROPIC_BASE_URL": url}
     finally:
         server.kill()

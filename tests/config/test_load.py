@@ -194,8 +194,8 @@ type = "mcpStdio"
         "timeout: must be an integer, not a boolean",
         (
             'provider.providerName: is "antropic", which is none of anthropic, google, openai, '
-            "ollama, azure-openai, amazon-bedrock, google-vertex, deepseek; did you mean "
-            '"anthropic"?'
+            "ollama, azure-openai, amazon-bedrock, google-vertex, deepseek, pydantic-ai; "
+            'did you mean "anthropic"?'
         ),
         'experts."a".skills.web.command: is required',
         (
@@ -252,6 +252,7 @@ def test_each_provider_takes_all_of_its_own_settings() -> None:
         "baseUrl": '"https://llm.example.com/v1"',
         "headers": '{ x-team = "a" }',
         "useDeploymentBasedUrls": "false",
+        "api": '"chat"',
     }
     for name, fields in PROVIDER_SETTINGS.items():
         lines = "\n".join(f"{key} = {values.get(key, QUOTED)}" for key in fields)

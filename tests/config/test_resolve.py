@@ -44,7 +44,7 @@ def test_nothing_given_means_the_defaults(tmp_path: Path) -> None:
         environ=request.environ,
     )
     assert dict(request.environ) == {"HOME": "/h"}
-    assert request.settings.model == "claude-sonnet-4-5"
+    assert request.settings.model == "claude-sonnet-5-5"
 
 
 def test_the_file_wins_over_the_default_and_an_option_over_the_file(tmp_path: Path) -> None:

@@ -418,3 +418,103 @@ def test_every_public_name_is_there():
         assert getattr(perstack, name) is not None
     with pytest.raises(AttributeError):
         _ = perstack.nothing  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def test_a_skill_may_be_given_as_an_object(tmp_path):
+    from perstack.schema.skill import InteractiveSkill, InteractiveTool, McpStdioSkill
+
+    base = McpStdioSkill(command="npx", package_name="@perstack/base", pick=("readTextFile",))
+    asks = InteractiveSkill(
+        tools={"askUser": InteractiveTool(input_json_schema='{"type":"object"}')}
+    )
+    expert = Expert("x", "Hi.", skills={"@perstack/base": base, "person": asks})
+    asked = model(say("Hello."))
+    await run(expert, "Hi", provider=asked, workspace=tmp_path)
+    assert [tool.name for tool in asked.requests[0].tools] == ["readTextFile", "askUser"]
+
+
+async def test_a_questions_schema_may_be_an_object(tmp_path):
+    schema = {"type": "object", "properties": {"what": {"type": "string"}}}
+    tools = {"askUser": {"inputJsonSchema": schema}}
+    expert = Expert("x", "Hi.", skills={"p": {"type": "interactiveSkill", "tools": tools}})
+    asked = model(say("Hello."))
+    await run(expert, "Hi", provider=asked, workspace=tmp_path)
+    offered = next(tool for tool in asked.requests[0].tools if tool.name == "askUser")
+    assert offered.input_schema == schema
+
+
+@pytest.mark.parametrize("names", [["readTextFile", "exec"], []])
+async def test_base_tools_are_those_that_are_named(tmp_path, names):
+    expert = Expert("x", "Hi.", base_tools=names)
+    asked = model(say("Hello."))
+    await run(expert, "Hi", provider=asked, workspace=tmp_path)
+    assert {tool.name for tool in asked.requests[0].tools} == set(names)
+
+
+async def test_a_base_tool_that_is_none_is_named(tmp_path):
+    with pytest.raises(UsageError, match="readTextFile"):
+        await run(
+            Expert("x", "Hi.", base_tools=["readTextfile"]),
+            "Hi",
+            provider=model(),
+            workspace=tmp_path,
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tools": add}, "tools takes a list"),
+        ({"tools": ["add"]}, "A tool is a function"),
+        ({"provider": object()}, "provider takes a name"),
+        ({"query": ["Hi"]}, "query must be a text"),
+    ],
+)
+async def test_a_value_of_another_kind_is_named(tmp_path, options, words):
+    given = {"query": "Hi", "provider": model(), "workspace": tmp_path} | options
+    query = given.pop("query")
+    with pytest.raises(UsageError, match=words):
+        await run(GREETER, query, **given)
+
+
+async def test_a_store_within_reach_of_the_tools_is_refused(tmp_path):
+    store = FilesStore(str(tmp_path / "kept"))
+    with pytest.raises(ConfigurationError, match="tools could reach it"):
+        await run(GREETER, "Hi", provider=model(), workspace=tmp_path, store=store)
+    store = FilesStore(tmp_path / "perstack")
+    result = await run(
+        GREETER, "Hi", provider=model(say("Hello.")), workspace=tmp_path, store=store
+    )
+    assert result.status == "completed"
+
+
+async def test_a_result_and_an_event_are_short_to_look_at(tmp_path):
+    result = await run(GREETER, "Hi", provider=model(say("Hello.")), workspace=tmp_path)
+    assert len(repr(result)) < 600
+    assert all(len(repr(event)) < 200 for event in result.events)
+    assert len({event.id for event in result.events}) == len(result.events)
+
+
+async def test_the_end_of_a_runtime_interrupts_its_jobs_and_waits_for_them(tmp_path):
+    begun = anyio.Event()
+
+    async def wait() -> str:
+        begun.set()
+        await anyio.sleep_forever()
+        return "never"
+
+    expert = Expert("waiter", "Wait.", tools=[wait])
+    results = []
+    runtime = Runtime(provider=model(call("wait")), workspace=tmp_path)
+    async with anyio.create_task_group() as tasks:
+
+        async def job() -> None:
+            results.append(await runtime.run(expert, "Go"))
+
+        tasks.start_soon(job)
+        await begun.wait()
+        await runtime.aclose()
+        assert [event.type for event in next(iter(results)).events][-1] == "stopRunByError"
+    assert [result.status for result in results] == ["interrupted"]
+    with pytest.raises(UsageError, match="closed"):
+        await runtime.run(expert, "Go")

@@ -288,3 +288,22 @@ async def test_parallel_delegates_stream_side_by_side(tmp_path):
         seen = [event async for event in events]
     assert len({event.run_id for event in seen}) == 3
     assert events.result.text == "Whole."
+
+
+async def test_a_stream_knows_its_job_from_the_start(tmp_path):
+    asked = ScriptedModel([say("Hello.")])
+    async with stream(GREETER, "Hi", provider=asked, workspace=tmp_path) as events:
+        known = events.job_id
+        seen = [event async for event in events]
+    assert {event.job_id for event in seen} == {known, events.result.job_id}
+
+
+async def test_an_expert_without_tools_streams_its_reply(tmp_path):
+    expert = Expert("talker", "Talk.", base_tools=[])
+    asked = ScriptedModel([TOLD])
+    async with stream(expert, "Hi", provider=asked, workspace=tmp_path) as events:
+        seen = [event async for event in events]
+    told = [event.detail.delta for event in seen if isinstance(event.detail, RunResultStreamed)]
+    assert "".join(told) == "Hello."
+    assert types(seen)[-1] == "completeRun"
+    assert len(asked.requests) == 1

@@ -126,6 +126,31 @@ def test_usage_counts_on_replies_retries_and_the_result_alone():
     assert (done.usage, done.step_usage, done.last_usage) == (tokens(111), tokens(111), tokens(100))
 
 
+def test_the_window_is_that_of_the_model_which_the_run_goes_on_with_or_which_replied_last():
+    state = apply(blank(JOB, RUN), stamped(blank(JOB, RUN), replace(start(), context_window=1000)))
+    assert state.context_window == 1000
+    replied = play(replace(reply(call("helper")), context_window=400), state=state)
+    assert replied.context_window == 400
+    back = play(replace(returns("helper"), context_window=600), state=replied)
+    assert back.context_window == 600
+    result = RunCompleted(new_message=reply("Done.").new_message, context_window=800)
+    assert play(result, state=back).context_window == 800
+    assert play(replace(result, context_window=None), state=back).context_window is None
+    assert play(reply(call("look")), state=back).context_window is None
+
+
+def test_a_completion_without_a_reply_of_its_own_changes_nothing_of_the_last_reply():
+    asking = replace(reply("Done.", call("attemptCompletion"), usage=tokens(3)), context_window=400)
+    done = play(GenerationStarted(), asking, RunCompleted())
+    assert (done.context_window, done.last_usage) == (400, tokens(3))
+
+
+def test_a_run_on_top_of_another_begins_with_that_ones_last_reply():
+    base = play(replace(reply("Done.", usage=tokens(3)), context_window=400))
+    state = forked(base, JOB, "run-2")
+    assert (state.last_usage, state.context_window, state.usage) == (tokens(3), 400, NO_USAGE)
+
+
 def test_delegates_tokens_are_their_parents_once_they_return():
     waiting = play(
         GenerationStarted(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from kernel.playbook import (
     INTERRUPTION,
@@ -97,6 +98,19 @@ def test_retries_and_the_error_are_shown_where_there_are_any():
     checkpoint = checkpoint_of(state)
     assert (checkpoint.retry_count, checkpoint.error) == (1, INTERRUPTION.error)
     assert checkpoint.status == "stoppedByError"
+
+
+def test_the_context_is_as_full_as_the_last_reply_and_what_it_was_asked_with():
+    state = play(GenerationStarted(), replace(reply(usage=tokens(100)), context_window=1000))
+    checkpoint = checkpoint_of(state)
+    assert (checkpoint.context_window, checkpoint.context_window_usage) == (1000, 0.2)
+    unknown = checkpoint_of(replace(state, context_window=None))
+    assert (unknown.context_window, unknown.context_window_usage) == (None, None)
+
+
+def test_before_the_first_reply_none_of_the_context_is_used():
+    checkpoint = checkpoint_of(replace(begun(), context_window=1000))
+    assert (checkpoint.context_window, checkpoint.context_window_usage) == (1000, 0.0)
 
 
 def test_a_step_is_what_it_added():

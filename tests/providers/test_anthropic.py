@@ -18,7 +18,16 @@ from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta, http
 from perstack.providers.anthropic_stream import ReplyBuilder
 from perstack.providers.redaction import Redaction
 from perstack.providers.table import open_provider
-from perstack.schema.message import TextPart, ThinkingPart, ToolCallPart, user_message
+from perstack.schema.history import History
+from perstack.schema.message import (
+    ExpertMessage,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolMessage,
+    ToolResultPart,
+    user_message,
+)
 from perstack.schema.settings import ProviderSettings
 from perstack.schema.tool import ToolDefinition
 from perstack.schema.usage import Usage
@@ -435,9 +444,8 @@ async def test_a_generation_can_be_cancelled_at_any_moment(ask, ask_for):
             asking.pieces.clear()
         assert cancelled > 10
         assert (await asking.reply()).message.text == "abc" * 20
-        pool = asking.provider._endpoint._client._transport._pool
-        assert len(pool.connections) == 1
-        assert all(connection.is_idle() for connection in pool.connections)
+        connections = asking.provider._endpoint.connections
+        assert (connections.idle, connections.lent) == (1, 0)
 
 
 async def test_closing_twice_is_harmless(ask):
@@ -623,3 +631,44 @@ async def test_the_words_of_the_user_reach_the_vendor(ask, ask_for):
         (request,) = server.requests
     (message,) = json.loads(request.body)["messages"]
     assert message["content"][0]["text"] == "Grüße 🙂"
+
+
+async def test_thinking_that_the_vendor_refuses_is_left_out_from_then_on(ask, ask_for):
+    refused = ReplySpec(
+        status=400,
+        error=("invalid_request_error", "messages.1: Invalid `signature` in `thinking` block"),
+    )
+    thought = ThinkingPart(thinking="Hm.", signature="c3RhbGU=")
+    call = ToolCallPart(tool_call_id="c1", tool_name="todo", args={})
+    history = History(
+        [
+            user_message("0", "go"),
+            ExpertMessage(id="1", contents=(thought, call)),
+            ToolMessage(
+                id="2",
+                contents=(
+                    ToolResultPart(
+                        tool_call_id="c1", tool_name="todo", contents=(TextPart(text="x"),)
+                    ),
+                ),
+            ),
+        ]
+    )
+    async with serve_model([refused, FULL, HELLO]) as server:
+        asking = ask(server.url)
+        request = msgspec.structs.replace(ask_for(), messages=history)
+        reply = await asking.reply(request)
+        grown = history.append(reply.message, user_message("4", "more"))
+        await asking.reply(msgspec.structs.replace(request, messages=grown))
+        bodies = [request.body.decode() for request in server.requests]
+    assert ["c3RhbGU=" in body for body in bodies] == [True, False, False]
+    assert "signature-" in bodies[2]  # what it thought since goes back
+    assert '"tool_use"' in bodies[1]
+
+
+async def test_a_refusal_that_leaving_thinking_out_cannot_mend_is_final(ask):
+    refused = ReplySpec(status=400, error=("invalid_request_error", "thinking block: bad"))
+    async with serve_model([refused, refused]) as server:
+        failure = await ask(server.url).failure()
+        assert len(server.requests) == 1
+    assert failure.error.status_code == 400

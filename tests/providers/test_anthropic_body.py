@@ -406,3 +406,23 @@ def test_a_request_is_the_same_whatever_was_asked_before_it(messages, others):
         assert asked[0] == asked[1]
         forked = grown.append(*others)
         assert request_body(GenerateRequest(model="m", instruction="", messages=forked))
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "effort"),
+    [
+        ("claude-sonnet-5-5", {"type": "between_tools"}, None),
+        ("claude-sonnet-5", {"type": "disabled"}, None),
+        ("claude-opus-5", {"type": "disabled"}, None),
+        ("claude-haiku-5-5", {"type": "disabled"}, None),
+        ("claude-opus-5-5", {"type": "adaptive", "display": "summarized"}, "low"),
+        ("claude-fable-5-1", {"type": "adaptive", "display": "summarized"}, "low"),
+        ("claude-sonnet-9", {"type": "adaptive", "display": "summarized"}, "low"),
+        ("claude-opus-4-8", None, None),
+        ("claude-haiku-4-5", None, None),
+    ],
+)
+def test_a_model_that_thinks_unasked_is_told_not_to_or_to_think_little(model, thinking, effort):
+    sent = body(user_message("0", "go"), model=model, reasoning_budget="none")
+    assert sent.get("thinking") == thinking
+    assert sent.get("output_config") == (effort and {"effort": effort})

@@ -237,7 +237,7 @@ async def test_a_release_waits_for_the_flush_under_way(store, monkeypatch):
 
 
 async def test_many_runs_share_few_descriptors(store, root, monkeypatch, disk):
-    monkeypatch.setattr(files, "MAX_OPEN_LOGS", 3)
+    monkeypatch.setattr(files, "most_open_logs", lambda: 3)
     runs = [f"r{n}" for n in range(12)]
     await begun(store, *runs)
     before = open_descriptors()
@@ -251,7 +251,7 @@ async def test_many_runs_share_few_descriptors(store, root, monkeypatch, disk):
 
 
 async def test_the_log_used_longest_ago_is_closed_first(store, monkeypatch):
-    monkeypatch.setattr(files, "MAX_OPEN_LOGS", 2)
+    monkeypatch.setattr(files, "most_open_logs", lambda: 2)
     await begun(store, "r1", "r2", "r3")
     await keep(store, fact(1, "r1"), fact(1, "r2"), fact(2, "r1"), fact(1, "r3"))
     logs = store._held["j1"].logs
@@ -259,7 +259,7 @@ async def test_the_log_used_longest_ago_is_closed_first(store, monkeypatch):
 
 
 async def test_a_log_that_changed_while_it_was_closed_is_not_added_to(store, root, monkeypatch):
-    monkeypatch.setattr(files, "MAX_OPEN_LOGS", 1)
+    monkeypatch.setattr(files, "most_open_logs", lambda: 1)
     await begun(store, "r1", "r2")
     await keep(store, fact(1), fact(1, "r2"))
     with log_path(root).open("ab") as file:

@@ -44,6 +44,12 @@ async def test_a_conversation_reads_in_order() -> None:
     assert "opaque" not in text
 
 
+def test_thinking_without_words_is_not_told() -> None:
+    mark = ThinkingPart(thinking="", signature="openai-responses:{}")
+    message = ExpertMessage(id="e", contents=(mark, TextPart(text="Hello.")))
+    assert transcript_of([message]) == "## Expert\n\nHello."
+
+
 def test_media_is_told_and_not_shown() -> None:
     message = UserMessage(
         id="m",

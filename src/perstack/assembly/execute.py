@@ -12,10 +12,13 @@ from perstack.assembly.model import open_model
 from perstack.assembly.parts import OUR_OWN, Parts
 from perstack.assembly.tools import check_requirements, toolboxes
 from perstack.errors import ConfigurationError
+from perstack.providers.models import context_window
 from perstack.runtime.environment import Environment, StepBudget
 from perstack.runtime.job import open_job
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from perstack.assembly.outcome import Outcome
     from perstack.config.request import RunRequest
     from perstack.runtime.environment import Listener, Stop
@@ -30,14 +33,22 @@ def open_store(request: RunRequest) -> Store:
     """
     from perstack.storage.files import FilesStore
 
-    usual = request.workspace / "perstack"
-    path = request.storage_path or usual
-    if path != usual and path.resolve().is_relative_to(request.workspace):
-        raise ConfigurationError(
-            f"PERSTACK_STORAGE_PATH is {path}, inside the workspace {request.workspace}: tools "
-            "could reach it there. Name a folder outside, or unset it to use perstack/"
-        )
+    path = request.storage_path or request.workspace / "perstack"
+    check_place(path, request.workspace, "PERSTACK_STORAGE_PATH")
     return FilesStore(path)
+
+
+def check_place(path: Path, workspace: Path, told: str) -> None:
+    """Jobs are kept where no tool reaches them. `told` is what named `path`.
+
+    Raises:
+        ConfigurationError: it lies in the workspace.
+    """
+    if path != workspace / "perstack" and path.resolve().is_relative_to(workspace):
+        raise ConfigurationError(
+            f"{told} is {path}, inside the workspace {workspace}: tools "
+            "could reach it there. Name a folder outside, or leave it out to use perstack/"
+        )
 
 
 async def execute(
@@ -73,6 +84,7 @@ async def execute(
             stop=stop,
             steps=StepBudget(settings.max_steps),
             notice=notice,
+            context_window=context_window(settings.provider.provider_name, settings.model),
         )
         async with open_job(job_id, env) as job:
             return await play(job, request, definition)

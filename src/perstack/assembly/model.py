@@ -23,7 +23,7 @@ def open_model(request: RunRequest, expert: Expert) -> tuple[Provider, str | Non
     nothing says which model to use.
 
     Raises:
-        ConfigurationError: no key is set, or the provider is not in this version.
+        ConfigurationError: no key is set, or the provider's settings cannot be used.
     """
     from perstack.providers.table import open_provider
 
@@ -39,10 +39,17 @@ def open_model(request: RunRequest, expert: Expert) -> tuple[Provider, str | Non
         return open_provider(provider, request.environ), None
     except ConfigurationError as problem:
         variable = KEY_VARIABLES.get(provider.provider_name)
-        if variable is None or request.environ.get(variable):
+        if variable is None or f"set {variable} " not in problem.message:
             raise
-        hint = 'To see a run without a key: perstack run tic-tac-toe "Let\'s play!"'
-        raise ConfigurationError(f"{problem.message}\n{hint}") from None
+        raise ConfigurationError(f"{problem.message}\n{_way_out(request)}") from None
+
+
+def _way_out(request: RunRequest) -> str:
+    """What to do without the key of the provider that is chosen."""
+    for provider, variable in KEY_VARIABLES.items():
+        if request.environ.get(variable, "").strip():
+            return f"{variable} is set: to use it, give --provider {provider} and --model."
+    return 'To see a run without a key: perstack run tic-tac-toe "Let\'s play!"'
 
 
 def _is_model_configured(request: RunRequest) -> bool:

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 def check_requirements(expert: Expert, request: RunRequest) -> None:
-    """Every variable that a skill requires is there, before any model is asked.
+    """Every variable that a skill requires is there and may be had, before any model is asked.
 
     Raises:
         ConfigurationError: naming each skill and variable.
     """
+    _check_keys(expert, request)
     problems = tuple(
         f"skill {name} needs {variable}"
         for name, skill in expert.skills.items()
@@ -35,6 +36,26 @@ def check_requirements(expert: Expert, request: RunRequest) -> None:
     if problems:
         raise ConfigurationError(
             f"Variables that {expert.key} needs are not set. Export them, or put them in .env:",
+            problems,
+        )
+
+
+def _check_keys(expert: Expert, request: RunRequest) -> None:
+    """The model's key is for the model alone, unless a person says otherwise by its name."""
+    from perstack.config.origins import ACCESS
+
+    access = ACCESS.get(request.settings.provider.provider_name)
+    problems = tuple(
+        f"skill {name} asks for {variable}"
+        for name, skill in expert.skills.items()
+        if isinstance(skill, McpStdioSkill)
+        for variable in skill.required_env
+        if access is not None and variable in access.keys and variable not in request.passed_env
+    )
+    if problems:
+        raise ConfigurationError(
+            f"{expert.key} would hand the key of the model's provider to a skill. Where that is "
+            "meant, name the variable with --env NAME (allow_env, from Python):",
             problems,
         )
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perstack.base.answer import Refused, printable
 from perstack.base.descent import DIRECTORY, Descent
+from perstack.base.roots import Ident, hold, let_go
 from perstack.base.syscalls import has_open_beneath, open_beneath
 from perstack.errors import ConfigurationError
 
@@ -30,13 +31,6 @@ STORE = "perstack"
 MAX_LINKS = 40
 MAX_STEPS = 10_000
 MAX_RACES = 8
-
-
-class Ident(NamedTuple):
-    """What a directory is, whatever it is called."""
-
-    device: int
-    inode: int
 
 
 class Entry(NamedTuple):
@@ -76,15 +70,16 @@ class Workspace:
         self._prefixes = [_components(str(root.absolute())), _components(self.root)]
         self._openat2 = has_open_beneath() if openat2 is None else openat2
         try:
-            self._fd = os.open(self.root, DIRECTORY)
+            self._held = hold(self.root)
         except OSError as error:
             message = f"The workspace {root} cannot be opened: {error.strerror}"
             raise ConfigurationError(message) from error
-        self._ident = _ident(os.fstat(self._fd))
+        self._fd = self._held.fd
+        self._ident = self._held.ident
 
     def close(self) -> None:
         """Let go of the directory."""
-        os.close(self._fd)
+        let_go(self._held)
 
     @contextlib.contextmanager
     def entry(self, path: str, *, follow: bool = True, make: bool = False) -> Generator[Entry]:
@@ -121,7 +116,7 @@ class Workspace:
 
     def hides(self, entry: Entry, name: str) -> bool:
         """Whether `name` in the directory of `entry` is the store, so not there for tools."""
-        return is_reserved(name) and _ident(os.fstat(entry.fd)) == self._ident
+        return is_reserved(name) and Ident.of(os.fstat(entry.fd)) == self._ident
 
     def _parts(self, path: str, shown: str) -> list[str]:
         """The components beneath the root; `.` and empty ones left out."""
@@ -199,19 +194,19 @@ class Workspace:
                 return part
             else:
                 at.down(part, make=make)
-                if _ident(os.fstat(at.fd)) in store:
+                if Ident.of(os.fstat(at.fd)) in store:
                     raise _reserved(path)
         return "."
 
     def _keep_store_out(self, entry: Entry) -> None:
         """Refuse what lies in, or is, the store, by whatever name it was reached."""
         store = self._store()
-        here = _ident(os.fstat(entry.fd))
+        here = Ident.of(os.fstat(entry.fd))
         if here == self._ident and is_reserved(entry.name):
             raise _reserved(entry.path)
         if store and entry.name != ".":
             found = entry.stat()
-            if found is not None and _ident(found) in store:
+            if found is not None and Ident.of(found) in store:
                 raise _reserved(entry.path)
         for ident in self._ancestry(entry):
             if ident in store:
@@ -223,7 +218,7 @@ class Workspace:
             with contextlib.suppress(OSError):
                 found = os.stat(STORE, dir_fd=self._fd, follow_symlinks=follow)
                 if stat.S_ISDIR(found.st_mode):
-                    idents.add(_ident(found))
+                    idents.add(Ident.of(found))
         return idents
 
     def _ancestry(self, entry: Entry) -> Iterator[Ident]:
@@ -231,7 +226,7 @@ class Workspace:
         climb = Descent(entry.fd)
         below: Ident | None = None
         try:
-            while (ident := _ident(os.fstat(climb.fd))) != self._ident:
+            while (ident := Ident.of(os.fstat(climb.fd))) != self._ident:
                 if ident == below:  # the top of the file system: it was moved out of the workspace
                     raise _outside(entry.path)
                 yield ident
@@ -266,10 +261,6 @@ def _components(path: str) -> list[str]:
 
 def _join(top: str, *names: str) -> str:
     return "/".join((top.rstrip("/"), *names)) or "/"
-
-
-def _ident(found: os.stat_result) -> Ident:
-    return Ident(found.st_dev, found.st_ino)
 
 
 def _link(fd: int, name: str) -> str | None:

@@ -15,6 +15,7 @@ import anyio
 
 from perstack.assembly.execute import execute, open_store
 from perstack.assembly.experts import Experts
+from perstack.assembly.known_model import unknown_model
 from perstack.assembly.outcome import Outcome
 from perstack.assembly.tools import unsupported_skills
 from perstack.cli.output import Lines, Output
@@ -76,7 +77,8 @@ def _end_at_once(caught: int) -> NoReturn:
 
 async def run_session(request: RunRequest, form: Form, options: tuple[str, ...]) -> int:
     """Carry the request out. The exit code. `options` are for the command that goes on with it."""
-    for warning in request.warnings:
+    unknown = unknown_model(request)
+    for warning in (*request.warnings, *((unknown,) if unknown else ())):
         say(f"warning: {warning}")
     stop, signals = Stop(), Signals()
     output = Output(sys.stdout.fileno(), form, stop)

@@ -43,18 +43,20 @@ def _headers(value: object, place: Place) -> object:
 
 
 _LINE: Check = text(256, one_line)
+_API: Check = choice(("responses", "chat"))
 _COMMON: dict[str, Check] = {"baseUrl": text(rule=base_url_problem), "headers": _headers}
 
 PROVIDER_SETTINGS: dict[str, dict[str, Check]] = {
     "anthropic": _COMMON,
     "google": _COMMON,
-    "openai": {**_COMMON, "organization": _LINE, "project": _LINE, "name": _LINE},
+    "openai": {**_COMMON, "organization": _LINE, "project": _LINE, "name": _LINE, "api": _API},
     "ollama": {**_COMMON, "baseUrl": text(rule=http_url)},
     "azure-openai": {
         **_COMMON,
         "resourceName": text(256, matching(re.compile(r"[A-Za-z0-9-]+"), "a resource's name")),
         "apiVersion": text(256, matching(re.compile(r"[A-Za-z0-9.-]+"), "an API version")),
         "useDeploymentBasedUrls": boolean,
+        "api": _API,
     },
     "amazon-bedrock": {
         "region": text(256, matching(re.compile(r"[a-z0-9-]+"), "a region such as us-east-1"))
@@ -65,6 +67,7 @@ PROVIDER_SETTINGS: dict[str, dict[str, Check]] = {
         "location": text(256, matching(re.compile(r"[a-z0-9-]+"), "a location")),
     },
     "deepseek": _COMMON,
+    "pydantic-ai": {},
 }
 """Each provider's own settings."""
 

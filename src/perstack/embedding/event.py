@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perstack.views.wire import Form, Seen, shown_line, wire_line
@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened. `detail` is one of the classes of `perstack.schema.event`."""
+    """Something that happened.
+
+    Attributes:
+        detail: what, as one of the classes of `perstack.schema.event`.
+        published: what `to_json` needs besides; None for an event that is not recorded.
+    """
 
     detail: Fact | Shown
-    published: Published | None = None
+    published: Published | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"Event({self.type}, run_id={self.run_id!r})"
 
     @property
     def type(self) -> str:
@@ -28,6 +36,11 @@ class Event:
     def is_recorded(self) -> bool:
         """Whether it stands in the log; the others are streamed and forgotten."""
         return self.published is not None
+
+    @property
+    def id(self) -> str:
+        """Its own id, which nothing else has."""
+        return self.detail.id
 
     @property
     def job_id(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
@@ -22,7 +22,7 @@ class RuntimeOptions(TypedDict, total=False):
     """What all jobs of a runtime share. An option wins over the file, the file over the default.
 
     Attributes:
-        config: a `perstack.toml` that was loaded. None is looked for on its own.
+        config: a `perstack.toml` that was loaded. No file is looked for on its own.
         provider: a provider's name, its settings, or an object with the Provider
             protocol, which stays yours to close.
         model: the model's name.
@@ -33,7 +33,12 @@ class RuntimeOptions(TypedDict, total=False):
         workspace: the folder that tools see; the working directory.
         env: the environment: keys, base URLs, and what skills require. The process's
             own where it is left out; no .env file is read (`load_env` does that).
+        allow_env: variables of `env` that a skill may require although they hold the
+            key of the model's provider.
         store: where jobs are kept; `perstack/` in the workspace.
+        max_jobs: jobs at work at once; the others wait their turn. Left out, it follows
+            from the descriptors that the process may have (`ulimit -n`), for all
+            runtimes of an event loop together.
     """
 
     config: Project | None
@@ -45,7 +50,9 @@ class RuntimeOptions(TypedDict, total=False):
     timeout: int | None
     workspace: str | PathLike[str] | None
     env: Mapping[str, str] | None
+    allow_env: Collection[str]
     store: Store | None
+    max_jobs: int | None
 
 
 class JobOptions(TypedDict, total=False):

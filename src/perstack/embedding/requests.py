@@ -23,13 +23,17 @@ from perstack.config.project_table import (
 from perstack.config.request import Options as CommandLine
 from perstack.config.request import RunRequest
 from perstack.config.settings import resolve_settings
+from perstack.embedding.expert import ORIGIN
 from perstack.errors import UsageError
+from perstack.runtime.environment import new_id
 from perstack.schema.keys import checked_id, parse_key
 from perstack.schema.settings import PROVIDER_NAMES, ProviderSettings, Settings
 
 if TYPE_CHECKING:
     from perstack.embedding.expert import Cast
     from perstack.embedding.options import JobOptions, RuntimeOptions
+
+MAX_JOBS = 1_000_000
 
 _T = TypeVar("_T")
 
@@ -69,11 +73,13 @@ class Shared:
         if not isinstance(cast("object", self.config), Project | None):
             raise UsageError("config takes what load_config returns")
         self.names_model = bool(options.get("provider") or options.get("model"))
-        self.settings = _settings(options, self.config or Project(origin="Python"))
+        self.settings = _settings(options, self.config or Project(origin=ORIGIN))
+        self.max_jobs = _number("max_jobs", options.get("max_jobs"), (1, MAX_JOBS))
         self.gives_max_steps = options.get("max_steps") is not None
         self.workspace = _workspace(options.get("workspace"))
         env = options.get("env")
         self.environ = MappingProxyType(dict(os.environ if env is None else env))
+        self.allowed_env = frozenset(options.get("allow_env", ()))
 
     def request(self, cast_: Cast, query: str | None, options: JobOptions) -> RunRequest:
         """The request that a job is begun or continued with.
@@ -84,7 +90,7 @@ class Shared:
         project = cast_.project
         parse_key(cast_.key)
         answer = _check_combination(query, options)
-        named = project is not None and (project.provider or project.model) is not None
+        named = (project.provider or project.model) is not None
         storage = self.environ.get("PERSTACK_STORAGE_PATH")
         return RunRequest(
             expert_key=cast_.key,
@@ -93,9 +99,10 @@ class Shared:
             settings=self.settings,
             workspace=self.workspace,
             environ=self.environ,
+            passed_env=self.allowed_env,
             storage_path=Path(storage).absolute() if storage else None,
-            base_skill_command=project.perstack_base_skill_command if project else None,
-            job_id=options.get("job_id"),
+            base_skill_command=project.perstack_base_skill_command,
+            job_id=options.get("job_id") or (None if options.get("continue_job") else new_id()),
             continue_job=options.get("continue_job"),
             resume_from=options.get("resume_from"),
             interactive=answer is not None,
@@ -121,6 +128,8 @@ def _check_combination(query: str | None, options: JobOptions) -> str | None:
         raise UsageError("A query and an answer cannot be given at once")
     if continues is None and query is None:
         raise UsageError("query is missing: say what the Expert is to do")
+    if not isinstance(cast("object", query), str | None):
+        raise UsageError(f"query must be a text, not {type(query).__name__}")
     if query is not None and not query.strip():
         raise UsageError("query is empty")
     if isinstance(answer, Mapping):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Result:
     """Where a job came to rest.
 
     Attributes:
+        job_id: the job's name; `continue_job` takes it.
         status: "interrupted" was stopped from outside, and can be carried on with
             `continue_job`; so can every other one, with a further query.
         text: the coordinator's result; empty where it has none.
@@ -44,5 +45,5 @@ class Result:
     questions: tuple[ToolCall, ...] = ()
     error: RunError | None = None
     notice: str | None = None
-    events: tuple[Event, ...] = ()
+    events: tuple[Event, ...] = field(default=(), repr=False)
     listener_errors: tuple[Exception, ...] = ()

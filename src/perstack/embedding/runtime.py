@@ -3,95 +3,37 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack, cast
 
 import anyio
 
-from perstack.assembly.execute import execute, open_store
+from perstack.assembly.execute import check_place, open_store
 from perstack.assembly.model import open_model
 from perstack.assembly.parts import Parts
 from perstack.embedding.expert import Cast, Expert
+from perstack.embedding.gate import Gate, common_gate
 from perstack.embedding.hearing import Hearing
 from perstack.embedding.requests import Shared
-from perstack.embedding.result import Result
 from perstack.embedding.stream import Stream
+from perstack.embedding.task import Task
 from perstack.errors import UsageError
 from perstack.kernel.snapshot import checkpoint_of
-from perstack.runtime.environment import Stop
 from perstack.schema.settings import ProviderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
-    from perstack.assembly.outcome import Outcome
     from perstack.config.request import RunRequest
     from perstack.embedding.mailbox import Hear
     from perstack.embedding.options import AskToContinue, JobOptions, RuntimeOptions
-    from perstack.embedding.result import Status
+    from perstack.embedding.result import Result
     from perstack.kernel.state import RunState
     from perstack.providers import Provider
     from perstack.runtime.environment import ShouldContinue
     from perstack.schema.expert import Expert as Definition
-
-
-@dataclass(slots=True)
-class Task:
-    """One job to be carried to rest: what is asked, and everything it needs."""
-
-    request: RunRequest
-    parts: Parts
-    hearing: Hearing
-    stop: Stop
-
-    async def carry_out(self) -> Result:
-        """Carry the job to rest, while its listeners hear of it.
-
-        Cancelled, the job is interrupted: its runs write that down, what they started
-        is ended, and it can be continued. Then the cancellation goes on.
-        """
-        outcome: list[Outcome] = []
-        errors: list[Exception] = []
-        finished = anyio.Event()
-
-        async def to_rest() -> None:
-            with anyio.CancelScope(shield=True):
-                try:
-                    heard = self.hearing.listeners
-                    outcome.append(await execute(self.request, self.stop, heard, self.parts))
-                except Exception as error:  # noqa: BLE001 - raised below, as it is
-                    errors.append(error)
-                finally:
-                    finished.set()
-
-        async with self.hearing, anyio.create_task_group() as tasks:
-            tasks.start_soon(to_rest)
-            try:
-                await finished.wait()
-            except anyio.get_cancelled_exc_class():
-                self.stop.set("cancelled")
-                raise
-        if errors:
-            raise errors[0]
-        return self._result(outcome[0])
-
-    def _result(self, outcome: Outcome) -> Result:
-        job, coordinator = outcome.job, outcome.coordinator
-        status = "interrupted" if outcome.was_interrupted else job.status
-        return Result(
-            job_id=job.id,
-            status=cast("Status", status),
-            text=coordinator.text if status == "completed" else "",
-            usage=job.usage,
-            steps=job.total_steps,
-            checkpoint_id=coordinator.checkpoint_id,
-            questions=outcome.questions,
-            error=coordinator.error if status == "stoppedByError" else None,
-            notice=self.hearing.record.notice,
-            events=tuple(self.hearing.record.events),
-            listener_errors=tuple(self.hearing.errors),
-        )
 
 
 class Runtime:
@@ -106,11 +48,19 @@ class Runtime:
 
     def __init__(self, **options: Unpack[RuntimeOptions]) -> None:
         self._shared = Shared(options)
-        provider = options.get("provider")
-        given = provider is not None and not isinstance(provider, str | ProviderSettings)
-        self._given = cast("Provider | None", provider if given else None)
+        self._given = _checked_provider(options.get("provider"))
         self._opened: Provider | None = None
         self._store = options.get("store")
+        self._check_store()
+        self._is_closed = False
+        self._at_work: dict[Task, anyio.Event] = {}
+        self._gate = Gate(self._shared.max_jobs) if self._shared.max_jobs else None
+
+    def _check_store(self) -> None:
+        """Jobs of a program must be out of its tools' reach too."""
+        root = getattr(self._store, "root", None)
+        if isinstance(root, Path):
+            check_place(root, self._shared.workspace, "The store's folder")
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,7 +74,15 @@ class Runtime:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the model's connections; a provider that was given stays its owner's."""
+        """Interrupt the jobs that are at work, and close the model's connections.
+
+        A provider that was given stays its owner's to close. May be called twice.
+        """
+        self._is_closed = True
+        for task in self._at_work:
+            task.stop.set("cancelled")
+        for over in tuple(self._at_work.values()):
+            await over.wait()
         opened, self._opened = self._opened, None
         if opened is not None:
             with anyio.CancelScope(shield=True):
@@ -140,7 +98,7 @@ class Runtime:
             ConfigurationError: something the Expert needs is missing or wrong.
             StorageError: its facts cannot be read or kept.
         """
-        return await self._task(expert, query, options).carry_out()
+        return await self._carry_out(self._task(expert, query, options))
 
     def stream(
         self, expert: Expert | str, query: str | None = None, **options: Unpack[JobOptions]
@@ -150,9 +108,24 @@ class Runtime:
         Leaving the block before the job rests interrupts it.
         """
         task = self._task(expert, query, options)
-        return Stream(task.hearing.streamed(), task.carry_out, task.stop)
+        return Stream(task, self._carry_out)
+
+    async def _carry_out(self, task: Task) -> Result:
+        """`task` at its place; the runtime's end waits for it."""
+        over = self._at_work[task] = anyio.Event()
+        try:
+            async with self._place():
+                return await task.carry_out()
+        finally:
+            del self._at_work[task]
+            over.set()
+
+    def _place(self) -> AbstractAsyncContextManager[None]:
+        return (self._gate or common_gate()).place()
 
     def _task(self, expert: Expert | str, query: str | None, options: JobOptions) -> Task:
+        if self._is_closed:
+            raise UsageError("The runtime is closed: open another one")
         cast_ = Cast(expert, self._shared.config, options.get("tools") or ())
         request = self._shared.request(cast_, query, options)
         if self._store is None:
@@ -163,7 +136,7 @@ class Runtime:
             tools=cast_.functions,
             should_continue=_asking(options.get("should_continue")),
         )
-        return Task(request, parts, Hearing(_listeners(options.get("listener"))), Stop())
+        return Task(request, parts, Hearing(_listeners(options.get("listener"))))
 
     def _open_model(self, request: RunRequest, expert: Definition) -> tuple[Provider, str | None]:
         if self._given is not None:
@@ -174,6 +147,18 @@ class Runtime:
         if notice is None:  # a demo player stands in for one Expert alone
             self._opened = provider
         return provider, notice
+
+
+def _checked_provider(given: object) -> Provider | None:
+    """A provider of the program's own, where `given` is one."""
+    if given is None or isinstance(given, str | ProviderSettings):
+        return None
+    if not callable(getattr(given, "generate", None)):
+        raise UsageError(
+            f"provider takes a name, ProviderSettings, or an object with generate and aclose, "
+            f"not {given!r}"
+        )
+    return cast("Provider", given)
 
 
 def _listeners(given: Hear | Sequence[Hear] | None) -> tuple[Hear, ...]:

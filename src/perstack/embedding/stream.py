@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from perstack.embedding.event import Event
-    from perstack.embedding.mailbox import Mailbox
     from perstack.embedding.result import Result
-    from perstack.runtime.environment import Stop
+    from perstack.embedding.task import Task
 
 
 class Stream:
@@ -28,15 +27,18 @@ class Stream:
     raises at its end, or the block where nobody iterated so far.
     """
 
-    def __init__(
-        self, mailbox: Mailbox, carry_out: Callable[[], Awaitable[Result]], stop: Stop
-    ) -> None:
-        self._mailbox = mailbox
+    def __init__(self, task: Task, carry_out: Callable[[Task], Awaitable[Result]]) -> None:
+        self._task = task
         self._carry_out = carry_out
-        self._stop = stop
+        self._mailbox = task.hearing.streamed()
         self._tasks: TaskGroup | None = None
         self._result: Result | None = None
         self._error: Exception | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The job, known from the start: `continue_job` takes it."""
+        return self._task.job_id
 
     @property
     def result(self) -> Result:
@@ -61,8 +63,10 @@ class Stream:
         trace: TracebackType | None,
     ) -> None:
         if self._result is None and self._error is None:
-            self._stop.set("cancelled")
+            self._task.stop.set("cancelled")
         if self._tasks is not None:
+            if not self._task.has_begun:
+                self._tasks.cancel_scope.cancel()
             await self._tasks.__aexit__(None, None, None)
         raised, self._error = self._error, None
         if raised is not None and error is None:
@@ -84,7 +88,7 @@ class Stream:
 
     async def _carry(self) -> None:
         try:
-            self._result = await self._carry_out()
+            self._result = await self._carry_out(self._task)
         except Exception as error:  # noqa: BLE001 - raised where the stream is read
             self._error = error
         finally:

@@ -168,6 +168,7 @@ def _started(state: RunState, fact: RunStarted) -> RunState:
         turn=_with_answers(state.turn, fact.tool_results),
         usage=state.usage + fact.delegate_usage,
         step_usage=fact.delegate_usage,
+        context_window=fact.context_window,
     )
 
 
@@ -204,6 +205,7 @@ def _begun(state: RunState, fact: RunStarted) -> RunState:
         delegated_by=fact.delegated_by,
         step_number=fact.step_number,
         turn=turn,
+        context_window=fact.context_window,
     )
 
 
@@ -238,6 +240,7 @@ def _called(state: RunState, fact: ToolsCalled) -> RunState:
         usage=state.usage + fact.usage,
         step_usage=state.step_usage + fact.usage,
         last_usage=fact.usage,
+        context_window=fact.context_window,
     )
 
 
@@ -270,7 +273,12 @@ def _completed(state: RunState, fact: RunCompleted) -> RunState:
         state = _with_completion(state, fact.id)
     else:
         text = fact.new_message.text
-        state = replace(state, messages=state.messages.append(fact.new_message))
+        state = replace(
+            state,
+            messages=state.messages.append(fact.new_message),
+            last_usage=fact.usage,
+            context_window=fact.context_window,
+        )
     return replace(
         state,
         phase="done",
@@ -280,7 +288,6 @@ def _completed(state: RunState, fact: RunCompleted) -> RunState:
         retry_wait_ms=0,
         usage=state.usage + fact.usage,
         step_usage=state.step_usage + fact.usage,
-        last_usage=fact.usage if fact.new_message is not None else state.last_usage,
     )
 
 

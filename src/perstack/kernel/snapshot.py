@@ -19,6 +19,7 @@ def checkpoint_of(
         message = f"run {state.run_id} has no definition yet"
         raise ValueError(message)
     pending = state.turn.unanswered if waits else ()
+    window = state.context_window
     return Checkpoint(
         id=state.checkpoint_id,
         job_id=state.job_id,
@@ -28,6 +29,8 @@ def checkpoint_of(
         status=status or state.status,
         messages=state.all_messages if with_messages else None,
         usage=state.usage,
+        context_window=window,
+        context_window_usage=state.last_usage.total_tokens / window if window else None,
         delegate_to=_delegates_of(state) if state.status == "stoppedByDelegate" else None,
         delegated_by=state.delegated_by,
         pending_tool_calls=pending or None,

@@ -64,6 +64,8 @@ class RunState(Data, kw_only=True):
     `usage` is the run's own and its descendants'. `steps_taken` counts the run's
     own steps; `step_number` orders them within the job. `checkpoint_id` is the id
     of the checkpoint being worked on, which is the id of the event that opened it.
+    `last_usage` is the last reply's, and `context_window` that of the model in use, in
+    tokens, where it is known.
     """
 
     job_id: str
@@ -88,6 +90,7 @@ class RunState(Data, kw_only=True):
     retry_wait_ms: int = 0
     usage: Usage = NO_USAGE
     last_usage: Usage = NO_USAGE
+    context_window: int | None = None
     error: RunError | None = None
     text: str = ""
 
@@ -134,4 +137,6 @@ def forked(base: RunState, job_id: str, run_id: str) -> RunState:
         turn=base.turn,
         todos=base.todos,
         step_number=base.step_number,
+        last_usage=base.last_usage,
+        context_window=base.context_window,
     )

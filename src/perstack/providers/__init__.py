@@ -20,6 +20,7 @@ class GenerateRequest(Data, kw_only=True):
     With `tool_choice` "none" the tools are still sent, so that the vendor's cached
     prefix holds, and the model must answer in text. `cache_key` is the same for the
     requests of one run, and tells a vendor that routes by it where its cache is.
+    `expert_key` says whose run it is; no wire sends it.
     """
 
     model: str
@@ -30,6 +31,7 @@ class GenerateRequest(Data, kw_only=True):
     reasoning_budget: ReasoningBudget = "low"
     timeout: int = 300_000
     cache_key: str = ""
+    expert_key: str = ""
 
 
 class ReasoningDelta(Data, kw_only=True):

@@ -12,10 +12,38 @@ OWN_HEADERS = frozenset({"accept-encoding", "connection", "content-length", "tra
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_VERSION = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?")
 
 
 def base_url(told: str, place: str) -> str:
     """`told` without its last slash and with its `/v1`. `place` names it in an error.
+
+    Raises:
+        ConfigurationError: it is no plain http or https address.
+    """
+    url = checked_url(told, place)
+    return url if url.endswith("/v1") else f"{url}/v1"
+
+
+def operation_url(told: str, place: str, operation: str) -> str:
+    """Where `operation` ("chat/completions", say) is asked, below the base URL `told`.
+
+    A base with no version anywhere in its path gets `/v1`. One that ends with the
+    operation is the whole address already.
+
+    Raises:
+        ConfigurationError: `told`, which `place` names, is no plain http or https address.
+    """
+    url = checked_url(told, place)
+    if url.endswith(f"/{operation}"):
+        return url
+    segments = urlsplit(url).path.split("/")
+    version = "" if any(map(_VERSION.fullmatch, segments)) else "/v1"
+    return f"{url}{version}/{operation}"
+
+
+def checked_url(told: str, place: str) -> str:
+    """`told` without its last slash. `place` names it in an error.
 
     Raises:
         ConfigurationError: it is no plain http or https address.
@@ -36,8 +64,7 @@ def base_url(told: str, place: str) -> str:
         problem = "must not have a query or a fragment"
     if problem:
         raise ConfigurationError(f"{place} {problem}, like https://host/v1.")
-    url = told.strip().rstrip("/")
-    return url if url.endswith("/v1") else f"{url}/v1"
+    return told.strip().rstrip("/")
 
 
 def api_key(environ: Mapping[str, str], variable: str, provider: str) -> str:
@@ -46,12 +73,22 @@ def api_key(environ: Mapping[str, str], variable: str, provider: str) -> str:
     Raises:
         ConfigurationError: there is none, or it cannot stand in a header.
     """
-    key = environ.get(variable, "").strip()
+    key = optional_key(environ, variable)
     if not key:
         raise ConfigurationError(
             f"The provider {provider} needs a key: set {variable} in the environment, "
             "or in an env file (.env, .env.local, or one named by envPath)."
         )
+    return key
+
+
+def optional_key(environ: Mapping[str, str], variable: str) -> str:
+    """The key in `variable`, without surrounding space; empty where there is none.
+
+    Raises:
+        ConfigurationError: it cannot stand in a header.
+    """
+    key = environ.get(variable, "").strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigurationError(f"{variable} holds characters that no key has: copy it again.")
     return key

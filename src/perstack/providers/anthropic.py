@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 
-from perstack.providers import Failure, Generated, GenerateRequest
+from perstack.providers import Failure, Generated, GenerateRequest, Reply
 from perstack.providers.address import api_key, base_url
-from perstack.providers.anthropic_body import request_body
+from perstack.providers.anthropic_body import drop_thinking, request_body
 from perstack.providers.anthropic_stream import ReplyBuilder
 from perstack.providers.http import Endpoint
 from perstack.providers.wire import wire_name
@@ -16,6 +16,8 @@ KEY_VARIABLE = "ANTHROPIC_API_KEY"
 URL_VARIABLE = "ANTHROPIC_BASE_URL"
 VENDOR_URL = "https://api.anthropic.com"
 API_VERSION = "2023-06-01"
+STALE_WORDS = ("signature", "block", "cannot be modified", "prefix")
+"""One of these stands in what the vendor says of a thought it does not take."""
 
 
 def open_anthropic(settings: ProviderSettings, environ: Mapping[str, str]) -> AnthropicModel:
@@ -47,25 +49,44 @@ class AnthropicModel:
         return f"AnthropicModel({self._endpoint!r})"
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Generated, None]:
-        """One reply to `request`, streamed."""
+        """One reply to `request`, streamed.
+
+        Where the vendor refuses thinking of earlier replies, it is asked once more without.
+        """
         names = {wire_name(tool.name): tool.name for tool in request.tools}
-        builder = ReplyBuilder(names, self._endpoint.redaction)
-        async with self._endpoint.post(request_body(request), request.timeout) as answer:
-            while not builder.is_done:
-                events = await answer.read()
-                if isinstance(events, Failure):
-                    yield _counted(events, builder)
-                    return
-                if events is None:
-                    break
-                for delta in builder.feed(events):
-                    yield delta
-            await answer.finish()
-        yield builder.reply()
+        last: Reply | Failure | None = None
+        while last is None:
+            builder = ReplyBuilder(names, self._endpoint.redaction)
+            async with self._endpoint.post(request_body(request), request.timeout) as answer:
+                while not builder.is_done:
+                    events = await answer.read()
+                    if isinstance(events, Failure):
+                        last = _counted(events, builder)
+                        break
+                    if events is None:
+                        break
+                    for delta in builder.feed(events):
+                        yield delta
+                else:
+                    await answer.finish()
+            last = last or builder.reply()
+            if _is_about_thinking(last) and drop_thinking(request.messages):
+                last = None
+        yield last
 
     async def aclose(self) -> None:
         """Close connections. May be called twice."""
         await self._endpoint.aclose()
+
+
+def _is_about_thinking(last: Reply | Failure) -> bool:
+    """Whether it is the vendor's refusal of a thought, which none of its codes tells apart."""
+    return (
+        isinstance(last, Failure)
+        and last.error.status_code == 400
+        and "thinking" in last.error.message
+        and any(word in last.error.message for word in STALE_WORDS)
+    )
 
 
 def _counted(failure: Failure, builder: ReplyBuilder) -> Failure:

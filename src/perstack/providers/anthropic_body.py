@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from perstack.providers import GenerateRequest
 from perstack.providers.anthropic_limits import TokenLimits, token_limits
 from perstack.providers.wire import PDF, encode_json, media_of, wire_name
@@ -55,7 +57,7 @@ def request_body(request: GenerateRequest) -> bytes:
     vendor's cache: the tools, the instruction and the newest two turns of the user.
     """
     limits = token_limits(request.model, request.reasoning_budget)
-    turns = request.messages.encoded(WIRE, encode_message)
+    turns = _turns(request.messages)
     pieces: list[bytes | bytearray] = [b'{"model":', encode_json(request.model), b',"stream":true']
     pieces += _generation(limits, turns)
     pieces += fixed_part(request.instruction, request.tools, request.tool_choice)
@@ -93,6 +95,39 @@ def encode_message(message: Message) -> Turn:
             return Turn("user", (), ())
 
 
+class Stale:
+    """How many messages, from the first one on, go without the thinking in them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+def drop_thinking(history: History) -> bool:
+    """Send no thinking that is in `history` any more; False where none was sent as it is.
+
+    The newer models bind a thought to the model and the conversation before it, and
+    refuse it where either has changed: when a job is continued with another model,
+    say, or when its Expert's instruction is another one today.
+    """
+    turns = _turns(history)
+    history.kept(f"{WIRE} stale", Stale).count = len(history)
+    return turns != _turns(history)
+
+
+def _turns(history: History) -> list[Turn]:
+    turns = history.encoded(WIRE, encode_message)
+    if count := history.kept(f"{WIRE} stale", Stale).count:
+        turns[:count] = history.encoded(f"{WIRE} unthinking", _unthinking)[:count]
+    return turns
+
+
+def _unthinking(message: Message) -> Turn:
+    if not isinstance(message, ExpertMessage):
+        return encode_message(message)
+    said = tuple(part for part in message.contents if not isinstance(part, ThinkingPart))
+    return encode_message(replace(message, contents=said))
+
+
 class Settled:
     """The encoded form of the first `count` messages, which no later request changes.
 
@@ -107,7 +142,8 @@ class Settled:
 
 def _messages(history: History, turns: list[Turn]) -> list[bytes | bytearray]:
     """Turns of alternating roles, the first and the last being the user's."""
-    settled = history.kept(WIRE, Settled)
+    stale = history.kept(f"{WIRE} stale", Stale).count
+    settled = history.kept(f"{WIRE} settled {stale}", Settled)
     boundary = _boundary(turns)
     if settled.count > boundary:
         settled = Settled()
@@ -173,7 +209,9 @@ _ASSISTANT = b'{"role":"assistant","content":['
 def _generation(limits: TokenLimits, turns: list[Turn]) -> list[bytes]:
     """How much may be written, and how much thought."""
     pieces = [b',"max_tokens":%d' % limits.max_tokens]
-    if limits.effort:
+    if limits.off:
+        pieces.append(b',"thinking":{"type":"%s"}' % limits.off.encode())
+    elif limits.effort:
         pieces.append(b',"thinking":{"type":"adaptive","display":"summarized"}')
         pieces.append(b',"output_config":{"effort":"%s"}' % limits.effort.encode())
     elif limits.thinking and _may_think(turns):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NOTICE = (
     "no AI model is used: a scripted demo player answers in its place. "
-    "Set ANTHROPIC_API_KEY to let a model play."
+    "Set ANTHROPIC_API_KEY, or give --provider and --model, to let a model play."
 )
 
 TIC_TAC_TOE = "93f36d085df577aed8a16de4f6bbb24a394b9270c6a29e490cfff1ac932ec313"

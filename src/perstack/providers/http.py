@@ -1,6 +1,6 @@
 """One HTTP endpoint of a model: POST a body, read the events of the answer.
 
-The connection is kept for the next request. Redirects are never followed, so a key
+Connections are kept for the next requests. Redirects are never followed, so a key
 goes where it was meant to go and nowhere else. Proxies (HTTPS_PROXY, NO_PROXY) and
 certificates (SSL_CERT_FILE, SSL_CERT_DIR) are taken from the process's environment;
 an address on this machine is asked directly.
@@ -23,6 +23,7 @@ from perstack._version import __version__
 from perstack.errors import ConfigurationError
 from perstack.providers import Failure
 from perstack.providers.address import user_headers
+from perstack.providers.connections import Connections
 from perstack.providers.failure import MAX_BODY, MAX_NAME, redacted, status_failure, trouble
 from perstack.providers.redaction import Redaction
 from perstack.providers.sse import EventSplitter, EventTooLong
@@ -32,13 +33,12 @@ SILENCE_SECONDS = 120.0
 """How long a model may say nothing: vendors send pings much more often."""
 TIMEOUTS = {"connect": CONNECT_SECONDS, "read": SILENCE_SECONDS}
 FINISH_SECONDS = 0.5
-IDLE_CONNECTION_SECONDS = 55.0
 MAX_STREAM_BYTES = 128 * 1024 * 1024
 
 _CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 # What a broken network looks like: TLS and sockets raise OSErrors that httpx2 lets through.
-_NETWORK_TROUBLE = (
+NETWORK_TROUBLE = (
     httpx2.HTTPError,
     httpx2.InvalidURL,
     httpx2.StreamError,
@@ -65,12 +65,12 @@ class Endpoint:
         self._headers |= {"content-type": "application/json"} | dict(own)
         self._headers |= user_headers(told)
         self._headers["accept-encoding"] = "identity"  # so that no answer grows when unpacked
-        self.redaction = Redaction((*secrets, *_credentials(told)))
+        self.redaction = Redaction((*secrets, *credentials_in(told)))
         try:
             self._address = httpx2.URL(url)
         except httpx2.InvalidURL:
             raise ConfigurationError(f"Nothing can be asked at {url!r}: it is no URL.") from None
-        self._client: httpx2.AsyncClient | None = _open_client(self._address)
+        self.connections = Connections(self._address)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r})"
@@ -81,27 +81,21 @@ class Endpoint:
 
     async def aclose(self) -> None:
         """Close every connection. May be called twice; a later request opens new ones."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self.connections.aclose()
 
     def redacted(self, failure: Failure) -> Failure:
         """`failure` without the key and the user's credentials."""
         return redacted(failure, self.redaction)
 
-    async def send(self, body: bytes) -> httpx2.Response:
-        """The response to `body`, its headers read. Raises what httpx2 raises."""
-        client = self._client
-        if client is None:
-            client = self._client = _open_client(self._address)
-        request = httpx2.Request(
+    def request(self, body: bytes) -> httpx2.Request:
+        """The request that posts `body`."""
+        return httpx2.Request(
             "POST",
             self._address,
             headers=self._headers,
             content=body,
             extensions={"timeout": TIMEOUTS},
         )
-        return await client.send(request, stream=True)
 
 
 class Answer:
@@ -116,7 +110,9 @@ class Answer:
         self._timeout = timeout
         self._deadline = 0.0
         self._is_late = False
+        self._client: httpx2.AsyncClient | None = None
         self._response: httpx2.Response | None = None
+        self._is_whole = False
         self._failure: Failure | None = None
         self._splitter = EventSplitter()
         self._size = 0
@@ -124,21 +120,30 @@ class Answer:
     async def __aenter__(self) -> Self:
         self._deadline = anyio.current_time() + self._timeout
         try:
-            with anyio.fail_after(self._patience()):
-                response = await self._endpoint.send(self._body)
-        except _NETWORK_TROUBLE as error:
-            self._failure = self._network_failure(error)
-            return self
-        self._response = response
-        stream = cast("httpx2.AsyncByteStream", response.stream)
-        self._chunks = cast("AsyncGenerator[bytes, None]", aiter(stream))
-        self._alarm = asyncio.get_running_loop().call_at(self._deadline, self._expire)
-        try:
+            try:
+                response = await self._send()
+            except ConfigurationError as error:  # the environment is another one by now
+                self._failure = trouble("BadProxy", error.message, is_retryable=False)
+                return self
+            except NETWORK_TROUBLE as error:
+                self._failure = self._network_failure(error)
+                await self._close()
+                return self
+            self._response = response
+            stream = cast("httpx2.AsyncByteStream", response.stream)
+            self._chunks = cast("AsyncGenerator[bytes, None]", aiter(stream))
+            self._alarm = asyncio.get_running_loop().call_at(self._deadline, self._expire)
             self._failure = await self._refusal(response)
         except BaseException:
             await self._close()
             raise
         return self
+
+    async def _send(self) -> httpx2.Response:
+        """The response, its headers read. Raises what httpx2 raises."""
+        self._client = self._endpoint.connections.lend()
+        with anyio.fail_after(self._patience()):
+            return await self._client.send(self._endpoint.request(self._body), stream=True)
 
     async def __aexit__(
         self,
@@ -155,6 +160,7 @@ class Answer:
         try:
             chunk = await anext(self._chunks, None)
             if chunk is None:
+                self._is_whole = not self._is_late
                 return self._endpoint.redacted(self._late()) if self._is_late else None
             self._size += len(chunk)
             if self._size <= MAX_STREAM_BYTES:
@@ -163,17 +169,18 @@ class Answer:
             self._failure = trouble("ResponseTooLarge", message, is_retryable=False)
         except EventTooLong as error:
             self._failure = trouble("ResponseTooLarge", str(error), is_retryable=False)
-        except _NETWORK_TROUBLE as error:
+        except NETWORK_TROUBLE as error:
             self._failure = self._network_failure(error)
         return self._endpoint.redacted(self._failure)
 
     async def finish(self) -> None:
         """Read past the last event, so that the connection can serve the next request."""
-        with anyio.move_on_after(FINISH_SECONDS), suppress(*_NETWORK_TROUBLE):
+        with anyio.move_on_after(FINISH_SECONDS), suppress(*NETWORK_TROUBLE):
             while (chunk := await anext(self._chunks, None)) is not None:
                 self._size += len(chunk)
                 if self._size > MAX_STREAM_BYTES:
                     return
+            self._is_whole = not self._is_late
 
     def _expire(self) -> None:
         """Cut the connection at the deadline: whoever reads from it is told so.
@@ -206,76 +213,60 @@ class Answer:
             message = f"The model's server sent {form!r} ({packing}) in place of events."
             return trouble("UnreadableResponse", message, is_retryable=False)
         body = bytearray()
-        with suppress(*_NETWORK_TROUBLE), anyio.fail_after(self._patience()):
+        with suppress(*NETWORK_TROUBLE), anyio.fail_after(self._patience()):
             async for chunk in self._chunks:  # what arrived says enough
                 body += chunk[: MAX_BODY + 1 - len(body)]
                 if len(body) > MAX_BODY:
                     break
+            else:
+                self._is_whole = not self._is_late
         redaction = self._endpoint.redaction
         return status_failure(response.status_code, headers, bytes(body), redaction)
 
     def _network_failure(self, error: Exception) -> Failure:
         if self._is_late or anyio.current_time() >= self._deadline:
             return self._late()
-        if isinstance(error, TimeoutError | httpx2.TimeoutException):
-            return trouble("TimedOut", "The model's server went silent.", is_retryable=True)
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            message = (
-                "The certificate of the model's server is not trusted: "
-                "name its authority in SSL_CERT_FILE or SSL_CERT_DIR."
-            )
-            return trouble("CertificateRefused", message, is_retryable=False)
-        if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
-            return trouble(
-                "BadAddress", f"Nothing can be asked at {self._endpoint.url}.", is_retryable=False
-            )
-        if isinstance(error, httpx2.LocalProtocolError):
-            return trouble("BadRequest", "The request cannot be sent as it is.", is_retryable=False)
-        if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
-            why = self._endpoint.redaction.line(str(error), MAX_NAME)  # a proxy's own words
-            message = f"No connection to {self._endpoint.url}: {why}"
-            return trouble("ConnectionFailed", message, is_retryable=True)
-        where = "before an answer" if self._response is None else "inside the stream"
-        return trouble("Disconnected", f"The model's server hung up {where}.", is_retryable=True)
+        endpoint = self._endpoint
+        is_open = self._response is not None
+        return network_failure(error, endpoint.url, endpoint.redaction, is_open=is_open)
 
     async def _close(self) -> None:
+        """Give the connection back; one that still has to say something is of no use."""
         response, self._response = self._response, None
-        if response is None:
+        client, self._client = self._client, None
+        if client is None:
             return
-        self._alarm.cancel()
-        with anyio.CancelScope(shield=True), suppress(*_NETWORK_TROUBLE):
-            await self._chunks.aclose()
-            await response.aclose()
+        with anyio.CancelScope(shield=True), suppress(*NETWORK_TROUBLE):
+            if response is not None:
+                self._alarm.cancel()
+                await self._chunks.aclose()
+                await response.aclose()
+        with anyio.CancelScope(shield=True), suppress(*NETWORK_TROUBLE):
+            await self._endpoint.connections.take_back(client, is_usable=self._is_whole)
 
 
-def _credentials(told: Mapping[str, str]) -> list[str]:
+def network_failure(error: Exception, url: str, redaction: Redaction, *, is_open: bool) -> Failure:
+    """What `error`, one of `NETWORK_TROUBLE`, means. `is_open`: the answer had begun."""
+    if isinstance(error, TimeoutError | httpx2.TimeoutException):
+        return trouble("TimedOut", "The model's server went silent.", is_retryable=True)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        message = (
+            "The certificate of the model's server is not trusted: "
+            "name its authority in SSL_CERT_FILE or SSL_CERT_DIR."
+        )
+        return trouble("CertificateRefused", message, is_retryable=False)
+    if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
+        return trouble("BadAddress", f"Nothing can be asked at {url}.", is_retryable=False)
+    if isinstance(error, httpx2.LocalProtocolError):
+        return trouble("BadRequest", "The request cannot be sent as it is.", is_retryable=False)
+    if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
+        why = redaction.line(str(error), MAX_NAME)  # a proxy's own words
+        return trouble("ConnectionFailed", f"No connection to {url}: {why}", is_retryable=True)
+    where = "inside the stream" if is_open else "before an answer"
+    return trouble("Disconnected", f"The model's server hung up {where}.", is_retryable=True)
+
+
+def credentials_in(told: Mapping[str, str]) -> list[str]:
     """The values that look like credentials, and each word of theirs: `Bearer` is none."""
     values = [value for name, value in told.items() if _CREDENTIAL.search(name)]
     return [*values, *(word for value in values for word in value.split())]
-
-
-def _open_client(url: httpx2.URL) -> httpx2.AsyncClient:
-    """A client for `url` alone. Plain http gets no TLS context, which is slow to make.
-
-    Raises:
-        ConfigurationError: the environment names a proxy or certificates that cannot be used.
-    """
-    is_here = url.host in ("localhost", "::1") or url.host.startswith("127.")
-    try:
-        verify = httpx2.create_ssl_context() if url.scheme == "https" else False
-    except OSError as error:
-        raise ConfigurationError(
-            f"SSL_CERT_FILE or SSL_CERT_DIR names no usable certificates: {error.strerror or error}"
-        ) from None
-    try:
-        return httpx2.AsyncClient(
-            verify=verify,
-            trust_env=not is_here,
-            follow_redirects=False,
-            limits=httpx2.Limits(keepalive_expiry=IDLE_CONNECTION_SECONDS),
-        )
-    except (ValueError, ImportError, httpx2.InvalidURL):
-        raise ConfigurationError(
-            "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names no usable proxy: "
-            "give one like http://host:port."
-        ) from None

@@ -8,10 +8,18 @@ from typing import cast
 
 from perstack.errors import ConfigurationError
 from perstack.providers import Provider
-from perstack.schema.settings import PROVIDER_NAMES, ProviderSettings
+from perstack.schema.settings import ProviderSettings
 
 WIRES = {
+    "amazon-bedrock": "perstack.providers.bridge_open:open_bedrock",
     "anthropic": "perstack.providers.anthropic:open_anthropic",
+    "azure-openai": "perstack.providers.azure:open_azure",
+    "deepseek": "perstack.providers.openai:open_deepseek",
+    "google": "perstack.providers.bridge_open:open_google",
+    "google-vertex": "perstack.providers.bridge_open:open_vertex",
+    "ollama": "perstack.providers.openai:open_ollama",
+    "openai": "perstack.providers.openai:open_openai",
+    "pydantic-ai": "perstack.providers.bridge_open:open_library",
 }
 """Provider name to "module:attribute": a function of settings and environment."""
 
@@ -20,16 +28,16 @@ def open_provider(settings: ProviderSettings, environ: Mapping[str, str]) -> Pro
     """The provider `settings` name, ready to be asked. Nothing is sent yet.
 
     Raises:
-        ConfigurationError: the provider is unknown or not in this version, its key is
-            missing, or its settings cannot be used.
+        ConfigurationError: the provider is unknown, its key is missing, or its settings
+            cannot be used.
     """
     name = settings.provider_name
     wire = WIRES.get(name)
     if wire is None:
         known = ", ".join(sorted(WIRES))
-        problem = "is not in this version yet" if name in PROVIDER_NAMES else "is unknown"
         raise ConfigurationError(
-            f"The provider {name!r} {problem}: set providerName, or --provider, to one of: {known}."
+            f"The provider {name!r} is unknown: set providerName, or --provider, "
+            f"to one of: {known}."
         )
     module, _, attribute = wire.partition(":")
     opened = cast(

@@ -149,7 +149,10 @@ ShouldContinue: TypeAlias = Callable[["RunState"], Awaitable[bool] | bool]
 
 @dataclass(slots=True)
 class Environment:
-    """Everything a job needs from outside itself."""
+    """Everything a job needs from outside itself.
+
+    `context_window` is the model's, in tokens, where it is known.
+    """
 
     store: Store
     provider: Provider
@@ -162,6 +165,7 @@ class Environment:
     stop: Stop = field(default_factory=Stop)
     steps: StepBudget = field(default_factory=lambda: StepBudget(2**31))
     notice: str | None = None
+    context_window: int | None = None
     max_depth: int = 8
     max_width: int = 32
     new_id: Callable[[], str] = new_id

@@ -83,7 +83,12 @@ async def generate(command: Generate, recorder: Recorder, tools: Sequence[ToolDe
 async def _streamed(
     command: Generate, recorder: Recorder, tools: Sequence[ToolDefinition]
 ) -> Reply | Failure:
-    """The provider's last word; what it says before is shown as it comes."""
+    """The provider's last word; what it says before is shown as it comes.
+
+    Text is the run's result where the model is asked for one, and where there is no tool
+    that it could call in its place.
+    """
+    is_result = command.is_final or not tools
     thinking: list[str] = []
     result: list[str] = []
     async with closing(
@@ -98,14 +103,14 @@ async def _streamed(
                     await recorder.show(ReasoningStreamed(delta=delta))
                 case TextDelta(text=delta):
                     await _close_reasoning(recorder, thinking)
-                    if command.is_final:
+                    if is_result:
                         if not result:
                             await recorder.show(RunResultStarted())
                         result.append(delta)
                         await recorder.show(RunResultStreamed(delta=delta))
                 case Reply():
                     await _close_reasoning(recorder, thinking)
-                    if command.is_final and not result and piece.message.text:
+                    if is_result and not result and piece.message.text:
                         await recorder.show(RunResultStarted())
                         result.append(piece.message.text)
                     if result:
@@ -140,6 +145,7 @@ def _request(
         reasoning_budget=settings.reasoning_budget,
         timeout=settings.timeout,
         cache_key=state.run_id,
+        expert_key=state.expert_key,
     )
 
 
@@ -216,7 +222,12 @@ async def _record_completion(recorder: Recorder, reply: Reply) -> None:
     kept = tuple(part for part in reply.contents if not isinstance(part, ToolCallPart))
     message = ExpertMessage(id=f"{event_id}-0", contents=with_part_ids(kept, f"{event_id}-0"))
     await recorder.record(
-        RunCompleted(id=event_id, new_message=message, usage=_counted(reply.usage))
+        RunCompleted(
+            id=event_id,
+            new_message=message,
+            usage=_counted(reply.usage),
+            context_window=recorder.env.context_window,
+        )
     )
 
 
@@ -239,6 +250,7 @@ async def _record_calls(recorder: Recorder, reply: Reply, tools: Sequence[ToolDe
             routes=routes,
             problems=problems,
             usage=_counted(reply.usage),
+            context_window=recorder.env.context_window,
         )
     )
 

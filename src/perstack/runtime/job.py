@@ -131,6 +131,7 @@ class OpenJob:
                 base=base,
                 step_number=state.step_number + 1,
                 changes=changes,
+                context_window=self.env.context_window,
             )
         )
         self.states[state.run_id] = recorder.state
@@ -167,6 +168,7 @@ class OpenJob:
                 base=base,
                 tool_results=results,
                 step_number=state.step_number + 1,
+                context_window=self.env.context_window,
             )
         )
         self.states[state.run_id] = recorder.state
@@ -232,6 +234,7 @@ class OpenJob:
                         step_number=move.step_number,
                         tool_results=move.results,
                         delegate_usage=move.usage if move.usage != NO_USAGE else NO_USAGE,
+                        context_window=self.env.context_window,
                     )
                 )
             case _:
@@ -273,6 +276,7 @@ class OpenJob:
                     run_id=parent.run_id,
                 ),
                 step_number=parent.step_number + 1,
+                context_window=self.env.context_window,
             )
         )
         if error is not None:

@@ -44,7 +44,8 @@ class RunStarted(RunEvent, tag="startRun", kw_only=True):
 
     The first one of a run carries its `definition` and first messages, and its
     `base` or `delegated_by`. A later one carries the answers that moved it
-    (`tool_results`) and the tokens its delegates used.
+    (`tool_results`) and the tokens its delegates used. `context_window` is of the model
+    that the run goes on with, in tokens, where that is known.
     """
 
     input_messages: tuple[Message, ...] = ()
@@ -54,6 +55,7 @@ class RunStarted(RunEvent, tag="startRun", kw_only=True):
     tool_results: tuple[ToolResult, ...] = ()
     delegate_usage: Usage = NO_USAGE
     changes: tuple[str, ...] = ()
+    context_window: int | None = None
 
 
 class GenerationStarted(RunEvent, tag="startGeneration", kw_only=True):
@@ -63,13 +65,15 @@ class GenerationStarted(RunEvent, tag="startGeneration", kw_only=True):
 class ToolsCalled(RunEvent, tag="callTools", kw_only=True):
     """The model asked for tools. `routes` names the skill of each call, in order.
 
-    `problems` says, by call id, why a call cannot be made as it came.
+    `problems` says, by call id, why a call cannot be made as it came. `context_window` is
+    of the model that replied: another one may have begun the run.
     """
 
     new_message: ExpertMessage
     routes: tuple[str, ...]
     problems: dict[str, str] = {}
     usage: Usage
+    context_window: int | None = None
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -157,10 +161,14 @@ class Retried(RunEvent, tag="retry", kw_only=True):
 
 
 class RunCompleted(RunEvent, tag="completeRun", kw_only=True):
-    """The Expert is done. `new_message` is its result, unless the last reply already held it."""
+    """The Expert is done. `new_message` is its result, unless the last reply already held it.
+
+    With a message, `context_window` is of the model that replied.
+    """
 
     new_message: ExpertMessage | None = None
     usage: Usage = NO_USAGE
+    context_window: int | None = None
 
 
 class RunStoppedByDelegate(RunEvent, tag="stopRunByDelegate", kw_only=True):

@@ -10,7 +10,7 @@ ReasoningLevel: TypeAlias = Literal["none", "minimal", "low", "medium", "high"]
 ReasoningBudget: TypeAlias = ReasoningLevel | int
 
 DEFAULT_PROVIDER = "anthropic"
-DEFAULT_MODEL = "claude-sonnet-4-5"
+DEFAULT_MODEL = "claude-sonnet-5-5"
 DEFAULT_MAX_STEPS = 100
 DEFAULT_MAX_RETRIES = 5
 DEFAULT_TIMEOUT_MS = 300_000
@@ -25,11 +25,15 @@ PROVIDER_NAMES = (
     "amazon-bedrock",
     "google-vertex",
     "deepseek",
+    "pydantic-ai",
 )
 
 
 class ProviderSettings(Data, kw_only=True):
-    """`[provider]`: which vendor, and its own settings. Never a secret."""
+    """`[provider]`: which vendor, and its own settings. Never a secret.
+
+    `api` (ours) is the one of OpenAI's APIs that is spoken.
+    """
 
     provider_name: str = DEFAULT_PROVIDER
     base_url: str | None = None
@@ -37,6 +41,7 @@ class ProviderSettings(Data, kw_only=True):
     organization: str | None = None
     project: str | None = None
     name: str | None = None
+    api: Literal["responses", "chat"] | None = None
     resource_name: str | None = None
     api_version: str | None = None
     use_deployment_based_urls: bool | None = None

@@ -26,13 +26,21 @@ _PARTS = get_args(ResultPart)
 class FunctionTool:
     """A function that a model may call.
 
-    `effect` is what a second call would do to the world: "none" for one that only
-    reads, "idempotent" for one that may be repeated. An "unknown" one that was cut
-    short is not repeated when its run is resumed; the model is told.
+    A bare function among an Expert's `tools` is the same with every default.
 
     What the function returns is the answer: text as it is, None as no words, parts of
     `perstack.schema.message` (or a list of them) as they are, all else as JSON. What
     it raises is an answer that says so.
+
+    Attributes:
+        function: an async one runs in the event loop, a plain one in a worker thread.
+            Its parameters need types: they become the schema.
+        name: what the model calls it; the function's own name where it is left out.
+        description: what it is good for; the docstring's words above its sections where
+            it is left out.
+        effect: what a second call would do to the world: "none" for a function that
+            only reads, "idempotent" for one that may be repeated. An "unknown" one that
+            was cut short is not repeated when its run is resumed; the model is told.
 
     Raises:
         UsageError: the function's parameters have no schema, or its name is taken.
@@ -115,8 +123,16 @@ class FunctionTools:
 
 
 def function_tool(tool: FunctionTool | Function) -> FunctionTool:
-    """`tool`, or the tool that a function makes."""
-    return tool if isinstance(tool, FunctionTool) else FunctionTool(tool)
+    """`tool`, or the tool that a function makes.
+
+    Raises:
+        UsageError: it is neither, or cannot be a tool.
+    """
+    if isinstance(tool, FunctionTool):
+        return tool
+    if not callable(cast("object", tool)):
+        raise UsageError(f"A tool is a function or a FunctionTool, not {tool!r}")
+    return FunctionTool(tool)
 
 
 def _output(answer: object) -> ToolOutput:

@@ -168,10 +168,7 @@ def replace_file(path: Path, within: int, content: bytes, *, durable: bool) -> N
     """
     fresh = path.with_name(f".{path.name}.new")
     try:
-        _remove(fresh.name, within)
-        descriptor = os.open(
-            fresh.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | FILE, 0o600, dir_fd=within
-        )
+        descriptor = _fresh_file(fresh.name, within)
         try:
             write_whole(descriptor, content)
             if durable:
@@ -184,6 +181,16 @@ def replace_file(path: Path, within: int, content: bytes, *, durable: bool) -> N
     except OSError as error:
         _remove(fresh.name, within)
         raise storage_error("write", path, error) from error
+
+
+def _fresh_file(name: str, within: int) -> int:
+    """A new file, in the place of one that somebody left when they were killed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | FILE
+    try:
+        return os.open(name, flags, 0o600, dir_fd=within)
+    except FileExistsError:
+        _remove(name, within)
+        return os.open(name, flags, 0o600, dir_fd=within)
 
 
 def _remove(name: str, within: int) -> None:
@@ -217,3 +224,15 @@ def sync_folder(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
             raise
+
+
+def sync_above(path: Path) -> None:
+    """The same for a folder of somebody else's, found by its whole path, as far as we may."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return  # a folder that may be passed through but not read cannot be synced either
+    try:
+        sync_folder(descriptor)
+    finally:
+        os.close(descriptor)

@@ -37,18 +37,30 @@ class _Place(msgspec.Struct):
     index: Annotated[int, msgspec.Meta(ge=1, lt=UNKNOWN_INDEX)]
 
 
-def keep_run(place: Path, folder: int, index: int, settings: Settings) -> None:
-    """Write the run.json of the run at `place`, without the secrets settings may hold."""
-    record = RunRecord(index=index, settings=without_secrets(settings))
-    replace_file(place / "run.json", folder, encoder.encode(record), durable=False)
+def keep_run(place: Path, folder: int, index: int, settings: Settings, known: bytes) -> bool:
+    """Write the run.json of the run at `place`, without the secrets settings may hold.
+
+    False where `known`, the record as it is, already says the same.
+    """
+    record = encoder.encode(RunRecord(index=index, settings=without_secrets(settings)))
+    if record != known:
+        replace_file(place / "run.json", folder, record, durable=False)
+    return record != known
 
 
-def run_index(place: Path, folder: int) -> int:
+def run_record(place: Path, folder: int) -> bytes:
+    """What the run.json of the run at `place` holds; nothing where there is none."""
+    try:
+        return small_file(place / "run.json", folder, MAX_RECORD)
+    except FileNotFoundError:
+        return b""
+
+
+def index_in(record: bytes) -> int:
     """The run's place among the job's runs, or `UNKNOWN_INDEX`."""
     try:
-        content = small_file(place / "run.json", folder, MAX_RECORD)
-        return msgspec.json.decode(content, type=_Place).index
-    except (FileNotFoundError, ValueError, RecursionError):
+        return msgspec.json.decode(record, type=_Place).index
+    except (ValueError, RecursionError):
         return UNKNOWN_INDEX
 
 
@@ -67,7 +79,7 @@ def run_indexes(path: Path, folder: int) -> dict[str, int]:
             raise StorageError(f"Cannot read {path / name}: it is a link where a run must be")
         if stat.S_ISDIR(kind):
             with open_folder(path / name, folder) as run_folder:
-                index = run_index(path / name, run_folder)
+                index = index_in(run_record(path / name, run_folder))
                 if index != UNKNOWN_INDEX or _kind(LOG_NAME, run_folder):
                     indexes[name] = index
     return indexes

@@ -17,28 +17,42 @@ if TYPE_CHECKING:
     from perstack.testing.crashing_store import Crash, CrashingStore
     from perstack.testing.fake_tools import FakeTools
     from perstack.testing.model_server import ModelServer, serve_model
+    from perstack.testing.playbook import Playbook
+    from perstack.testing.scenario import CallSpec, ReplySpec, Rule, Scenario, load_scenario
 
 __all__ = [
+    "CallSpec",
     "Crash",
     "CrashingStore",
     "FakeTools",
     "ModelServer",
+    "Playbook",
+    "ReplySpec",
+    "Rule",
+    "Scenario",
     "ScriptedModel",
     "call",
     "fail",
+    "load_scenario",
     "say",
     "serve_model",
     "together",
 ]
 
 _PLACES = {
+    "CallSpec": "perstack.testing.scenario",
     "Crash": "perstack.testing.crashing_store",
     "CrashingStore": "perstack.testing.crashing_store",
     "FakeTools": "perstack.testing.fake_tools",
     "ModelServer": "perstack.testing.model_server",
+    "Playbook": "perstack.testing.playbook",
+    "ReplySpec": "perstack.testing.scenario",
+    "Rule": "perstack.testing.scenario",
+    "Scenario": "perstack.testing.scenario",
     "ScriptedModel": "perstack.providers.scripted",
     "call": "perstack.providers.scripted",
     "fail": "perstack.providers.scripted",
+    "load_scenario": "perstack.testing.scenario",
     "say": "perstack.providers.scripted",
     "serve_model": "perstack.testing.model_server",
     "together": "perstack.providers.scripted",

@@ -8,7 +8,7 @@ In a test::
 
 As a program, which prints its URL as its first line and runs until it is killed::
 
-    python -m perstack.testing.model_server scenario.json [--log FILE] [--port N]
+    perstack testing serve-model scenario.json [--log FILE] [--port N]
 
 A scenario for a run of any length, which any restart of either side can go on with::
 
@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +34,7 @@ import msgspec
 from perstack.schema.message import Json
 from perstack.testing.dialects import Dialect, dialect_of
 from perstack.testing.scenario import Conversation, Play, ReplySpec, Scenario, load_scenario
+from perstack.testing.variables import variables_for
 
 MAX_HEADER_BYTES = 64 * 1024
 _REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 429: b"Too Many Requests"}
@@ -78,6 +79,11 @@ class ModelServer:
         self._keeps = keeps
         self._log = log
         self._streams: dict[tuple[str, int], tuple[ReplySpec, list[bytes]]] = {}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment that leads every provider here: addresses, and keys that are none."""
+        return variables_for(self.url)
 
     async def serve(self, client: anyio.abc.ByteStream) -> None:
         """Answer one connection until it ends."""
@@ -135,14 +141,14 @@ class ModelServer:
         if kept is None:
             kept = self._streams[(path, id(spec))] = (spec, dialect.events(spec))
         number = str(conversation.turns).encode()
-        events = [event.replace(b"{n}", number) for event in kept[1]]
+        events = [dialect.frame(event.replace(b"{n}", number)) for event in kept[1]]
         match spec.trouble:
             case "cut" | "stall":
                 return events[: len(events) // 2 + 1]
             case "noStop" | "endless":
                 return events[:-1]
             case "error":
-                return [*events[: len(events) // 2 + 1], dialect.error_event(spec)]
+                return [*events[: len(events) // 2 + 1], dialect.frame(dialect.error_event(spec))]
             case _:
                 return events
 
@@ -238,18 +244,17 @@ def _response(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
     return head + _head(headers) + b"\r\n" + body
 
 
-async def _run(scenario: Scenario, log: Path | None, port: int) -> None:
-    with (log or Path("/dev/null")).open("ab") as written:
-        async with serve_model(
-            scenario, keeps=False, log=written if log else None, port=port
-        ) as server:
-            sys.stdout.write(f"{server.url}\n")
-            sys.stdout.flush()
-            await anyio.sleep_forever()
+async def serve_until_killed(
+    scenario: Scenario, log: BinaryIO | None, port: int, tell: Callable[[str], None]
+) -> None:
+    """Serve on `port` of the loopback address, 0 for a free one; `tell` gets the URL."""
+    async with serve_model(scenario, keeps=False, log=log, port=port) as server:
+        tell(server.url)
+        await anyio.sleep_forever()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve a scenario file until killed."""
+    """Serve a scenario file until killed, for programs that have no `perstack` on their path."""
     parser = argparse.ArgumentParser(prog="python -m perstack.testing.model_server")
     parser.add_argument("scenario", type=Path, help="a scenario as JSON")
     parser.add_argument("--log", type=Path, help="append one JSON line for each request")
@@ -259,7 +264,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         scenario = load_scenario(told.scenario)
     except (OSError, msgspec.MsgspecError) as problem:
         parser.exit(2, f"{told.scenario} is no scenario: {problem}\n")
-    anyio.run(_run, scenario, told.log, told.port)
+    with (told.log or Path("/dev/null")).open("ab") as log:
+        anyio.run(serve_until_killed, scenario, log if told.log else None, told.port, _tell)
+
+
+def _tell(url: str) -> None:
+    sys.stdout.write(f"{url}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -30,11 +30,19 @@ from perstack.schema.tool import ToolCall, ToolResult
 Fields: TypeAlias = dict[str, object]
 
 OURS: Mapping[type[Data], tuple[str, ...]] = {
-    RunStarted: ("definition", "base", "delegatedBy", "toolResults", "delegateUsage", "changes"),
-    ToolsCalled: ("routes", "problems"),
+    RunStarted: (
+        "definition",
+        "base",
+        "delegatedBy",
+        "toolResults",
+        "delegateUsage",
+        "changes",
+        "contextWindow",
+    ),
+    ToolsCalled: ("routes", "problems", "contextWindow"),
     DelegatesCalled: ("children",),
     Retried: ("cause", "waitMs"),
-    RunCompleted: ("newMessage",),
+    RunCompleted: ("newMessage", "contextWindow"),
     RuntimeInitialized: ("notice",),
     ThinkingPart: ("redacted",),
     ToolCall: ("problem",),

@@ -65,6 +65,8 @@ def _parts(message: Message, limit: int) -> Iterator[str]:
         match part:
             case TextPart():
                 yield _OUR_HEADING.sub(r"\\", plain(part.text, limit))
+            case ThinkingPart(thinking="", redacted=False):
+                pass  # a vendor's proof and no words
             case ThinkingPart():
                 yield _thinking(part, limit)
             case ToolCallPart():
