@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import msgspec
 import pytest
 
@@ -125,6 +126,19 @@ async def test_what_arrives_while_the_disk_is_busy_goes_together_next(store, dis
     assert disk.synced.count("perstack/jobs") == 2
 
 
+async def test_threads_that_tools_keep_busy_hold_no_flush_up(store):
+    may_end = threading.Event()
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    await begun(store, "j1", "j2")
+    async with anyio.create_task_group() as tasks:
+        for _ in range(int(limiter.total_tokens)):
+            tasks.start_soon(anyio.to_thread.run_sync, may_end.wait)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(10):
+            await flush_all(store, "j1", "j2")
+        may_end.set()
+
+
 async def test_a_disk_that_fails_one_job_fails_no_other(store, disk, root):
     await begun(store, "j1", "j2", "j3")
     disk.broken = "perstack/jobs/j2/runs/r1/events.jsonl"
@@ -155,6 +169,29 @@ async def test_a_shared_folder_that_cannot_be_synced_fails_every_new_job(store, 
     for job_id in ("j1", "j2"):
         with pytest.raises(StorageError, match=f"{job_id} could not be carried"):
             await store.flush(job_id)
+
+
+async def test_without_a_thread_nobody_is_told_that_anything_is_safe(store, monkeypatch):
+    def no_thread(*_given) -> None:
+        raise RuntimeError("can't start new thread")
+
+    await begun(store, "j1", "j2", "j3")
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    errors: list[str] = []
+
+    async def flush(job_id: str) -> None:
+        with pytest.raises(StorageError) as caught:
+            await store.flush(job_id)
+        errors.append(caught.value.message)
+
+    async with anyio.create_task_group() as tasks:
+        for job_id in ("j1", "j2", "j3"):
+            tasks.start_soon(flush, job_id)
+    assert len(errors) == 3
+    assert all("carried to the disk: can't start new thread" in error for error in errors)
+    monkeypatch.undo()
+    with pytest.raises(StorageError, match="carried to the disk"):
+        await keep(store, fact(2))
 
 
 async def test_a_flush_that_is_cancelled_is_carried_out_all_the_same(store, disk):

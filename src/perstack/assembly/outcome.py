@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perstack.kernel.answers import questions_of
 
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from perstack.schema.tool import ToolCall
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Where a job came to rest. `coordinator` is its coordinator's last run."""
 
     job: Job

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from perstack.config.request import RunRequest
@@ -18,8 +17,7 @@ OpenModel: TypeAlias = "Callable[[RunRequest, Expert], tuple[Provider, str | Non
 """As `assembly.model.open_model`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Parts(NamedTuple):
     """None stands for what the command line uses.
 
     `open_model` gives a provider that its owner closes. `tools` are by Expert name.
@@ -28,9 +26,7 @@ class Parts:
 
     store: Store | None = None
     open_model: OpenModel | None = None
-    tools: Mapping[str, Sequence[FunctionTool]] = field(
-        default_factory=dict[str, "Sequence[FunctionTool]"]
-    )
+    tools: Mapping[str, Sequence[FunctionTool]] = {}
     should_continue: ShouldContinue | None = None
     on_listener_error: Callable[[Listener, Exception], None] | None = None
 

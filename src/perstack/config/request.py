@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from pathlib import Path
     from types import MappingProxyType
@@ -13,8 +15,7 @@ if TYPE_CHECKING:
     from perstack.schema.settings import Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """A command line's values, unchecked. None, False and () mean that nothing was given.
 
     `requires_query`: the command has nobody to ask, so without a continuation a query
@@ -32,7 +33,7 @@ class Options:
     timeout: str | None = None
     config: str | None = None
     env_path: tuple[str, ...] = ()
-    env: tuple[str, ...] = field(default=(), repr=False)
+    env: tuple[str, ...] = ()
     job_id: str | None = None
     continue_latest: bool = False
     continue_job: str | None = None
@@ -41,6 +42,11 @@ class Options:
     runtime: str | None = None
     workspace: str | None = None
     verbose: bool = False
+
+    def __repr__(self) -> str:
+        """The values that were given, but for those of variables."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__ if name != "env"}
+        return f"Options({given!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

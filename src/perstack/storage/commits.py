@@ -41,12 +41,13 @@ class Work:
         self.carry = carry
         self.logs = logs
         self.above = above
-        self.error: Exception | None = None
+        self.error: Exception | None = StorageError("it was never tried")
 
     def attempt(self) -> None:
         """Carry it out, and keep its error."""
         try:
             self.carry()
+            self.error = None
         except (OSError, StorageError) as error:
             self.error = error
 
@@ -67,6 +68,8 @@ class Commits:
     def __init__(self) -> None:
         self._next: _Batch | None = None
         self._turn = anyio.Lock(fast_acquire=True)
+        # A thread of its own: tools that keep every other one busy must not hold a step up.
+        self._thread = anyio.CapacityLimiter(1)
 
     async def carry(self, work: Work) -> None:
         """Carry out `work`, in the company of others. Raises what it raises.
@@ -86,21 +89,23 @@ class Commits:
                     await anyio.lowlevel.checkpoint()  # whoever is ready now comes along
                     if self._next is batch:
                         self._next = None
-                    await _carry(batch)
+                    await self._carry(batch)
         if work.error is not None:
             raise work.error
 
-
-async def _carry(batch: _Batch) -> None:
-    logs = [log for work in batch.works for log in work.logs]
-    for log in logs:
-        log.in_sync = True
-    try:
-        await anyio.to_thread.run_sync(_carry_all, batch.works)
-    finally:
+    async def _carry(self, batch: _Batch) -> None:
+        logs = [log for work in batch.works for log in work.logs]
         for log in logs:
-            log.in_sync = False
-        batch.is_done.set()
+            log.in_sync = True
+        try:
+            await anyio.to_thread.run_sync(_carry_all, batch.works, limiter=self._thread)
+        except RuntimeError as error:  # there is no thread to be had
+            for work in batch.works:
+                work.error = StorageError(str(error))
+        finally:
+            for log in logs:
+                log.in_sync = False
+            batch.is_done.set()
 
 
 def _carry_all(works: list[Work]) -> None:
