@@ -38,6 +38,14 @@ def cause_of(error: BaseException) -> BaseException:
     return next((leaf for leaf in leaves if isinstance(leaf, PerstackError)), leaves[0])
 
 
+def words_of(error: BaseException) -> str:
+    """What an error says. One of somebody else's may fail even at that."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the error that matters is the other one
+        return "it has no words for it"
+
+
 class PerstackError(Exception):
     """The root. `exit_code` is what the command line exits with."""
 

@@ -518,3 +518,19 @@ async def test_the_end_of_a_runtime_interrupts_its_jobs_and_waits_for_them(tmp_p
     assert [result.status for result in results] == ["interrupted"]
     with pytest.raises(UsageError, match="closed"):
         await runtime.run(expert, "Go")
+
+
+async def test_an_answer_too_large_for_a_log_is_told_to_the_model(tmp_path, monkeypatch):
+    from perstack.runtime import recorder
+
+    monkeypatch.setattr(recorder, "MAX_EVENT_BYTES", 20_000)
+
+    async def much() -> str:
+        return "x" * 30_000
+
+    asked = model(call("much"), say("Too much."))
+    result = await run(
+        Expert("reader", "Read.", tools=[much]), "Go", provider=asked, workspace=tmp_path
+    )
+    assert result.text == "Too much."
+    assert "at most 20000 are kept" in str(asked.requests[1].messages[-1])

@@ -1,10 +1,16 @@
 """`stream`, listeners, cancellation: who watches a job cannot harm it, who leaves it stops it."""
 
+import asyncio
 import json
+import subprocess
+import sys
+import threading
 
 import anyio
 import pytest
 
+from cli.process import QUIET
+from cli.server import serving
 from perstack import ConfigurationError, Expert, MemoryStore, Runtime, UsageError, run, stream
 from perstack.embedding import hearing
 from perstack.embedding.mailbox import Mailbox
@@ -307,3 +313,98 @@ async def test_an_expert_without_tools_streams_its_reply(tmp_path):
     assert "".join(told) == "Hello."
     assert types(seen)[-1] == "completeRun"
     assert len(asked.requests) == 1
+
+
+async def test_two_readers_share_a_streams_events(tmp_path):
+    asked = ScriptedModel([call("healthCheck"), say("Hello.")])
+    seen: list[str] = []
+
+    async with stream(GREETER, "Hi", provider=asked, workspace=tmp_path) as events:
+
+        async def read() -> None:
+            seen.extend([event.id async for event in events])
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read)
+                tasks.start_soon(read)
+    assert sorted(seen) == sorted(event.id for event in events.result.events)
+
+
+async def test_a_stream_is_entered_once(tmp_path):
+    async with Runtime(provider=ScriptedModel([say("Hello.")]), workspace=tmp_path) as runtime:
+        events = runtime.stream(GREETER, "Hi")
+        async with events:
+            assert [event.type async for event in events][-1] == "completeRun"
+        with pytest.raises(UsageError, match="entered once"):
+            await events.__aenter__()
+
+
+async def test_a_listener_that_raises_a_cancellation_harms_nobody(tmp_path):
+    async def listen(_event) -> None:
+        raise asyncio.CancelledError
+
+    asked = ScriptedModel([call("healthCheck"), say("Hello.")])
+    with anyio.fail_after(4):
+        result = await run(GREETER, "Hi", provider=asked, workspace=tmp_path, listener=listen)
+    assert result.status == "completed"
+    assert len(result.listener_errors) == 1
+
+
+TWO_LOOPS = """
+import sys
+import anyio
+from perstack import Expert, Runtime
+
+runtime = Runtime()
+for query in ("1", "2"):
+    result = anyio.run(runtime.run, Expert("greeter", "Greet."), query)
+    print(result.status, result.text)
+"""
+
+
+def test_a_runtime_may_serve_one_event_loop_after_another(tmp_path):
+    # In a process of its own: the first loop's connection can no longer be closed.
+    with serving({"replies": [{"text": "Hello."}] * 2}, tmp_path) as env:
+        ended = subprocess.run(
+            [sys.executable, "-c", TWO_LOOPS],
+            cwd=tmp_path,
+            env=QUIET | env,
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+    assert ended.stdout == "completed Hello.\n" * 2
+
+
+def test_a_runtime_serves_one_event_loop_at_a_time(tmp_path):
+    begun, over = threading.Event(), threading.Event()
+    refused = []
+
+    async def wait() -> str:
+        begun.set()
+        while not over.is_set():  # noqa: ASYNC110 - set by another thread
+            await anyio.sleep(0.005)
+        return "done"
+
+    expert = Expert("waiter", "Wait.", tools=[wait])
+    runtime = Runtime(provider=ScriptedModel([call("wait"), say("Hello.")]), workspace=tmp_path)
+
+    async def first() -> None:
+        await runtime.run(expert, "Go")
+
+    async def second() -> None:
+        try:
+            await runtime.run(GREETER, "Hi")
+        except UsageError as error:
+            refused.append(str(error))
+
+    thread = threading.Thread(target=anyio.run, args=(first,))
+    thread.start()
+    try:
+        assert begun.wait(10)
+        anyio.run(second)
+    finally:
+        over.set()
+        thread.join(10)
+    assert "another event loop" in refused[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal, TypedDict
 
 import jsonschema
@@ -12,7 +13,8 @@ import pydantic
 import pytest
 
 from perstack.errors import UsageError
-from perstack.schema.message import ImageInlinePart, TextPart
+from perstack.schema.message import ImageInlinePart, TextPart, ToolResultPart
+from perstack.schema.tool import ToolOutput
 from perstack.skills.functions import FunctionTool, FunctionTools
 
 pytestmark = pytest.mark.anyio
@@ -254,3 +256,91 @@ async def test_a_source_answers_for_the_tools_it_has():
         assert [tool.name for tool in source.tools()] == ["search"]
         output = await source.call("nothing", {})
     assert output.is_error
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        TextPart(text=5),  # pyright: ignore[reportArgumentType]
+        [TextPart(text=None)],  # pyright: ignore[reportArgumentType]
+        ToolOutput(contents=(), is_error="yes"),  # pyright: ignore[reportArgumentType]
+        ToolOutput(contents=(ToolResultPart(tool_call_id="a", tool_name="b", contents=()),)),  # pyright: ignore[reportArgumentType]
+        TextPart(text="half \ud83d"),
+    ],
+)
+async def test_an_answer_that_no_log_could_give_back_is_told_as_a_failure(answer):
+    async def tell() -> object:
+        return answer
+
+    output = await FunctionTool(tell).call({})
+    assert output.is_error
+    assert "cannot be kept" in str(output.contents[0])
+
+
+async def test_an_error_without_words_is_an_answer_too():
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("nothing to say")
+
+    async def fails() -> None:
+        raise Mute
+
+    output = await FunctionTool(fails).call({})
+    assert output.is_error
+    assert "Mute" in str(output.contents[0])
+
+
+def test_an_effect_that_is_none_is_refused():
+    with pytest.raises(UsageError, match="effect"):
+        FunctionTool(search, effect="bogus")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_generator_is_no_tool():
+    def pages(query: str):
+        yield query
+
+    with pytest.raises(UsageError, match="generator"):
+        FunctionTool(pages)
+
+
+async def test_a_partial_and_an_object_that_can_be_called_are_tools():
+    class Adder:
+        def __init__(self, to: int) -> None:
+            self.to = to
+
+        async def __call__(self, number: int) -> int:
+            return self.to + number
+
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    assert await text_of_tool(FunctionTool(Adder(2), name="adder"), {"number": 3}) == "5"
+    assert await text_of_tool(FunctionTool(partial(add, b=2), name="add"), {"a": 1}) == "3"
+
+
+async def text_of_tool(tool, args) -> str:
+    output = await tool.call(args)
+    assert not output.is_error, output
+    return output.contents[0].text
+
+
+def broken(page: 1 / 0) -> None: ...  # pyright: ignore[reportInvalidTypeForm]
+
+
+class Unencodable:
+    @classmethod
+    def model_json_schema(cls) -> dict:
+        return {"type": "object", "default": object()}
+
+    @classmethod
+    def model_validate(cls, value):
+        return value
+
+
+def odd(page: Unencodable) -> None: ...
+
+
+@pytest.mark.parametrize("function", [broken, odd])
+def test_types_that_break_when_they_are_read_are_named(function):
+    with pytest.raises(UsageError, match=function.__name__):
+        FunctionTool(function)

@@ -60,10 +60,13 @@ class Heard:
                         await answer
         except Exception as error:  # noqa: BLE001 - a listener cannot stop a run
             errors.append(error)
-        if self.scope.cancelled_caught:
-            errors.append(TimeoutError(f"{self._listener!r} did not get through its events"))
-        self.mailbox.discard()
-        self.is_over.set()
+        except anyio.get_cancelled_exc_class():  # nobody else can: the scope is a shield
+            errors.append(RuntimeError(f"{self._listener!r} raised a cancellation of its own"))
+        finally:
+            if self.scope.cancelled_caught:
+                errors.append(TimeoutError(f"{self._listener!r} did not get through its events"))
+            self.mailbox.discard()
+            self.is_over.set()
 
 
 class Hearing:

@@ -64,7 +64,8 @@ class Mailbox(Listener):
         while not self._kept:
             if self._is_closed:
                 return None
-            self._changed = anyio.Event()
+            if self._changed.is_set():  # else somebody waits for it already
+                self._changed = anyio.Event()
             await self._changed.wait()
         event = self._kept.popleft()
         if not self._kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack, cast
@@ -54,7 +55,8 @@ class Runtime:
         self._check_store()
         self._is_closed = False
         self._at_work: dict[Task, anyio.Event] = {}
-        self._gate = Gate(self._shared.max_jobs) if self._shared.max_jobs else None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gate: Gate | None = None
 
     def _check_store(self) -> None:
         """Jobs of a program must be out of its tools' reach too."""
@@ -84,7 +86,7 @@ class Runtime:
         for over in tuple(self._at_work.values()):
             await over.wait()
         opened, self._opened = self._opened, None
-        if opened is not None:
+        if opened is not None and self._loop is asyncio.get_running_loop():
             with anyio.CancelScope(shield=True):
                 await opened.aclose()
 
@@ -112,6 +114,7 @@ class Runtime:
 
     async def _carry_out(self, task: Task) -> Result:
         """`task` at its place; the runtime's end waits for it."""
+        self._enter_loop()
         over = self._at_work[task] = anyio.Event()
         try:
             async with self._place():
@@ -119,6 +122,21 @@ class Runtime:
         finally:
             del self._at_work[task]
             over.set()
+
+    def _enter_loop(self) -> None:
+        """Connections and places belong to an event loop. What was of another one is let go.
+
+        Raises:
+            UsageError: jobs are at work in another loop.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        if self._at_work:
+            raise UsageError("The runtime is at work in another event loop: open one for each")
+        self._loop = loop
+        self._opened = None
+        self._gate = Gate(self._shared.max_jobs) if self._shared.max_jobs else None
 
     def _place(self) -> AbstractAsyncContextManager[None]:
         return (self._gate or common_gate()).place()

@@ -52,6 +52,8 @@ class Stream:
         return self._result
 
     async def __aenter__(self) -> Self:
+        if self._tasks is not None:
+            raise UsageError("A stream is entered once: make another one to go on with the job")
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(self._carry)
         return self

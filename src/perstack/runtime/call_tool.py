@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio.lowlevel
 from msgspec.structs import replace
 
-from perstack.errors import PerstackError
+from perstack.errors import PerstackError, words_of
 from perstack.kernel.plan import error_text
 from perstack.schema.event import Child, DelegatesCalled, ToolCallCompleted, ToolCallStarted
 from perstack.schema.message import TextPart
@@ -48,7 +48,9 @@ async def _output_of(call: ToolCall, toolbox: ToolSource) -> ToolOutput:
         return await toolbox.call(call.tool_name, call.args)
     except Exception as error:  # noqa: BLE001 - trouble of a tool is an answer
         await anyio.lowlevel.checkpoint_if_cancelled()  # cut short: nobody knows its outcome
-        return _failed(error_text(f"{call.tool_name} failed: {type(error).__name__}: {error}"))
+        return _failed(
+            error_text(f"{call.tool_name} failed: {type(error).__name__}: {words_of(error)}")
+        )
 
 
 def _failed(text: str) -> ToolOutput:

@@ -8,7 +8,14 @@ from msgspec.structs import replace
 from perstack.kernel.apply import apply
 from perstack.kernel.state import RunState
 from perstack.runtime.environment import Environment, Published
-from perstack.schema.event import RunFact, RunStarted, RuntimeEvent, Shown, encoder
+from perstack.schema.event import (
+    MAX_EVENT_BYTES,
+    RunFact,
+    RunStarted,
+    RuntimeEvent,
+    Shown,
+    encoder,
+)
 
 
 class Recorder:
@@ -61,6 +68,8 @@ class Recorder:
 
     async def _keep(self, event: RunFact | RuntimeEvent) -> None:
         line = encoder.encode(event)
+        if len(line) > MAX_EVENT_BYTES:
+            raise ValueError(f"it has {len(line)} bytes, and at most {MAX_EVENT_BYTES} are kept")
         before = self.state
         after = apply(before, event)
         await self.env.store.append(event, line)

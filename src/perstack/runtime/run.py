@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 import anyio
 import anyio.lowlevel
 
-from perstack.errors import PerstackError, StorageError, cause_of
+from perstack.errors import PerstackError, StorageError, cause_of, words_of
 from perstack.kernel.command import (
     AnswerCall,
     CallDelegates,
@@ -152,5 +152,5 @@ def _interrupted() -> RunError:
 
 def error_of(error: BaseException) -> RunError:
     """What was raised, as the reason why a run cannot go on."""
-    message = error.message if isinstance(error, PerstackError) else str(error)
+    message = error.message if isinstance(error, PerstackError) else words_of(error)
     return RunError(name=type(error).__name__, message=message, is_retryable=False)

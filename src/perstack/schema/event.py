@@ -327,6 +327,9 @@ Shown: TypeAlias = (
 )
 """Everything that is streamed and not stored."""
 
+MAX_EVENT_BYTES = 64 * 1024 * 1024
+"""Of the longest event that is kept, as one line, and read back."""
+
 encoder = msgspec.json.Encoder()
 """One encoder for every line that is written."""
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeAlias, cast, get_args
 import anyio.to_thread
 import msgspec
 
-from perstack.errors import UsageError
+from perstack.errors import UsageError, words_of
 from perstack.schema.message import Json, ResultPart, TextPart
 from perstack.schema.tool import BASE_TOOLS, FUNCTION_SKILL, Effect, ToolDefinition, ToolOutput
 from perstack.skills.signature import Signature
@@ -20,6 +20,9 @@ Function: TypeAlias = Callable[..., object]
 """An async function; a plain one runs in a worker thread."""
 
 _PARTS = get_args(ResultPart)
+_EFFECTS = get_args(Effect)
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(ToolOutput).decode
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,10 @@ class FunctionTool:
             raise UsageError(f"{self.function!r} has no name that a tool can have: give it one")
         if name in BASE_TOOLS:
             raise UsageError(f"A tool cannot be called {name}: the base skill has one of that name")
+        if self.effect not in _EFFECTS:
+            raise UsageError(f"The effect of the tool {name} is none of {', '.join(_EFFECTS)}")
+        if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
+            raise UsageError(f"The tool {name} is a generator: let it return its answer whole")
         signature = Signature(self.function, name)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "signature", signature)
@@ -87,9 +94,9 @@ class FunctionTool:
                 answer = await anyio.to_thread.run_sync(lambda: self.function(**given))
                 if inspect.isawaitable(answer):
                     answer = cast("object", await answer)
-            return _output(answer)
+            return _checked(_output(answer))
         except Exception as error:  # noqa: BLE001 - trouble of a tool is an answer
-            return _failed(f"{type(error).__name__}: {error}")
+            return _failed(f"{type(error).__name__}: {words_of(error)}")
 
 
 class FunctionTools:
@@ -133,6 +140,18 @@ def function_tool(tool: FunctionTool | Function) -> FunctionTool:
     if not callable(cast("object", tool)):
         raise UsageError(f"A tool is a function or a FunctionTool, not {tool!r}")
     return FunctionTool(tool)
+
+
+def _checked(output: ToolOutput) -> ToolOutput:
+    """`output`, as a log can keep it and give it back.
+
+    Raises:
+        TypeError: something in it is of another type than it says.
+    """
+    try:
+        return _decode(_encode(output))
+    except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+        raise TypeError(f"what it returned cannot be kept: {error}") from error
 
 
 def _output(answer: object) -> ToolOutput:

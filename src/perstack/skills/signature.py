@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +10,7 @@ from typing import Annotated, Any, TypeAlias, cast, get_origin, get_type_hints
 
 import msgspec
 
-from perstack.errors import UsageError
+from perstack.errors import UsageError, words_of
 from perstack.schema.message import Json
 
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Yields|Raises|Examples?|Notes?):\s*$")
@@ -52,11 +53,11 @@ class Signature:
 
     def _fields(self, function: Callable[..., object], told: Mapping[str, str]) -> Iterable[Field]:
         try:
-            hints = get_type_hints(function, include_extras=True)
+            hints = get_type_hints(_annotated(function), include_extras=True)
             parameters = inspect.signature(function).parameters.values()
-        except (NameError, TypeError, ValueError) as error:
+        except Exception as error:
             raise UsageError(
-                f"The tool {self._name} has types that cannot be read: {error}"
+                f"The tool {self._name} has types that cannot be read: {words_of(error)}"
             ) from error
         for parameter in parameters:
             place = f"The parameter {parameter.name!r} of the tool {self._name}"
@@ -78,9 +79,10 @@ class Signature:
             (top,), definitions = msgspec.json.schema_components(
                 [self._arguments], schema_hook=_schema_of, ref_template="#/$defs/{name}"
             )
-        except TypeError as error:
+            msgspec.json.encode([top, definitions])
+        except Exception as error:
             raise UsageError(
-                f"The tool {self._name} takes what has no JSON Schema: {error}"
+                f"The tool {self._name} takes what has no JSON Schema: {words_of(error)}"
             ) from error
         schema = cast("Json", definitions.pop(str(top["$ref"]).rpartition("/")[2]))
         schema.pop("title", None)
@@ -90,6 +92,15 @@ class Signature:
         if definitions or hoisted:
             schema["$defs"] = definitions | hoisted
         return schema
+
+
+def _annotated(function: Callable[..., object]) -> Callable[..., object]:
+    """Where the annotations of `function` stand: a partial's, and an object's, elsewhere."""
+    while isinstance(function, functools.partial):
+        function = cast("Callable[..., object]", function.func)
+    if inspect.isroutine(function):
+        return function
+    return cast("Callable[..., object]", type(function).__call__)
 
 
 def _default(value: Any) -> Any:

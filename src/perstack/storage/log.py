@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from perstack.errors import CorruptLog, StorageError
-from perstack.schema.event import Fact, decode_fact
+from perstack.schema.event import MAX_EVENT_BYTES, Fact, decode_fact
 from perstack.storage.folders import file_descriptor, storage_error, sync, write_whole
 
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG_NAME = "events.jsonl"
-MAX_LINE = 64 * 1024 * 1024
-"""Bytes of the longest event that is kept, and read back."""
+MAX_LINE = MAX_EVENT_BYTES
 CHUNK = 256 * 1024
 FIRST_CHUNK = 8 * 1024
 """Bytes read first: often only a log's beginning is asked for."""
