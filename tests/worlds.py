@@ -4,7 +4,7 @@ tools with a witness outside of every process, and what the user says, in order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -15,7 +15,7 @@ from perstack.kernel.plan import pending_questions
 from perstack.providers import Failure, GenerateRequest, Provider, Reply
 from perstack.runtime.environment import Environment, Listener, Published, StepBudget
 from perstack.runtime.job import OpenJob, open_job
-from perstack.schema.event import Fact, Shown
+from perstack.schema.event import Fact, RuntimeEvent, Shown
 from perstack.schema.expert import Definition, DelegateInfo, Expert
 from perstack.schema.keys import parse_key
 from perstack.schema.message import Json, TextPart, ToolMessage
@@ -183,7 +183,11 @@ class World:
             await anyio.lowlevel.checkpoint()
 
         def open_toolbox(
-            definition: Definition, todos: Callable[[], tuple[Todo, ...]], *, may_ask: bool
+            definition: Definition,
+            todos: Callable[[], tuple[Todo, ...]],
+            *,
+            note: Callable[[RuntimeEvent], Awaitable[None]],
+            may_ask: bool,
         ) -> ToolSource:
             tools = self.witness.tools()
             self.made.append(tools)

@@ -320,6 +320,94 @@ async def test_what_is_no_message_is_refused_and_the_next_one_is_answered(tmp_pa
         assert peak_of(raw.process.pid) < 300_000
 
 
+BIG = 8 * 1024 * 1024
+"""The largest text that can be written, in bytes."""
+
+EXPENSIVE = {
+    "empty lists": b"[" + b"[]," * 4_000_000 + b"[]]",
+    "strings": b"[" + b'"a",' * 3_000_000 + b'"a"]',
+    "strings without commas": b'""' * 5_000_000,
+    "objects": b"[" + b'{"a":{}},' * 1_500_000 + b"0]",
+    "an open string behind them": b"[" + b"[]," * 300_000 + b'"' + b'\\"' * 5_000_000,
+}
+
+
+@pytest.mark.parametrize("value", EXPENSIVE.values(), ids=EXPENSIVE.keys())
+async def test_a_message_of_too_many_values_is_refused_before_it_is_built(value, tmp_path):
+    head = b'{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{"name":"exec","a":'
+    async with raw_client(tmp_path) as raw:
+        await raw.shake_hands()
+        await raw.send(head + value + b"}}", ping := raw.request("ping"))
+        refused, answered = [await raw.answer() for _ in range(2)]
+        assert refused["id"] in ("mine", None)
+        assert refused["error"]["code"] in (-32600, -32700)
+        assert answered["id"] == ping["id"]
+        assert peak_of(raw.process.pid) < 200_000
+
+
+async def test_a_message_of_too_many_values_is_refused_by_its_id(tmp_path):
+    async with raw_client(tmp_path) as raw:
+        await raw.shake_hands()
+        await raw.send(raw.call("exec", args=["a"] * 100_001))
+        refused = await raw.answer()
+    assert refused["id"] == 2
+    assert refused["error"]["message"] == (
+        "A message has at most 200000 strings, commas and brackets in all."
+    )
+
+
+@pytest.mark.parametrize("text", [",[{" * (BIG // 3), '",\\' * (BIG // 3), "\n" * BIG])
+async def test_the_largest_text_may_have_any_characters(text, tmp_path):
+    async with raw_client(tmp_path) as raw:
+        await raw.shake_hands()
+        await raw.send(raw.call("writeTextFile", path="a", text=text))
+        assert (await raw.answer())["result"]["isError"] is False
+    assert (tmp_path / "a").read_text() == text
+
+
+TIGHT = """
+import sys, perstack.base.line as line, perstack.base.server as server
+from perstack.cli import main
+line.MOST_ASKED, server.MOST_WAITING = 1, 2 * 1024 * 1024
+sys.argv = ["perstack", "base"]
+main()
+"""
+"""A server that has room for one request at a time."""
+
+FEW_ANSWERS = TIGHT.replace("= 1,", "= 1024 * 1024,")
+"""A server that has room for many requests, and for the answers of a few."""
+
+
+async def test_answers_that_are_not_read_hold_back_the_calls_behind_them(tmp_path):
+    (tmp_path / "a.pdf").write_bytes(PDF + bytes(1_000_000))
+    async with raw_client(tmp_path, command=(sys.executable, "-c", FEW_ANSWERS)) as raw:
+        await raw.shake_hands()
+        calls = [raw.call("readPdfFile", path="a.pdf") for _ in range(8)]
+        cancel = {"method": "notifications/cancelled", "params": {"requestId": calls[-1]["id"]}}
+        await raw.send(*calls, {"jsonrpc": "2.0", **cancel}, ping := raw.request("ping"))
+        answered = [(await raw.answer())["id"] for _ in calls]
+    assert answered.index(ping["id"]) < len(calls) - 1
+    answered.remove(ping["id"])
+    assert answered == [each["id"] for each in calls[:-1]]
+
+
+async def test_an_answer_larger_than_all_the_room_is_given(tmp_path):
+    (tmp_path / "a.pdf").write_bytes(PDF + bytes(3_000_000))
+    async with raw_client(tmp_path, command=(sys.executable, "-c", TIGHT)) as raw:
+        await raw.shake_hands()
+        await raw.send(*(raw.call("readPdfFile", path="a.pdf") for _ in range(3)))
+        assert all("result" in answer for answer in (await raw.answers(3)).values())
+
+
+async def test_requests_that_are_too_much_at_once_are_read_one_after_another(tmp_path):
+    async with raw_client(tmp_path, command=(sys.executable, "-c", TIGHT)) as raw:
+        await raw.shake_hands()
+        async with waiting_command(tmp_path, raw):
+            await raw.send(raw.request("ping"), raw.request("ping"))
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+            assert [(await raw.answer())["id"] for _ in range(3)] == [2, 3, 4]
+
+
 async def test_an_endless_line_takes_no_more_memory_than_a_long_one(tmp_path):
     async with raw_client(tmp_path) as raw:
         await raw.shake_hands()
@@ -434,9 +522,9 @@ async def test_a_cancelled_call_ends_its_command_and_is_not_answered(tmp_path):
 
 
 NARROW = """
-import sys, perstack.base.server as server
+import sys, perstack.base.line as line
 from perstack.cli import main
-server.MOST_AT_ONCE = 1
+line.MOST_AT_ONCE = 1
 sys.argv = ["perstack", "base"]
 main()
 """

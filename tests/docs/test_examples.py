@@ -42,6 +42,7 @@ def test_there_are_examples():
     assert [folder.name for folder in EXAMPLES] == [
         "code-reviewer",
         "fitness-assistant",
+        "news-researcher",
         "release-notes",
     ]
 

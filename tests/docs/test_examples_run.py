@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,36 @@ def test_an_example_runs_to_its_result(name: str, tmp_path: Path) -> None:
     assert not failed
     if made is not None:
         assert (workspace / made).read_text(encoding="utf-8")
+
+
+def test_the_news_researcher_says_which_key_is_missing_before_a_model_is_asked(
+    tmp_path: Path,
+) -> None:
+    shutil.copy(ROOT / "examples/news-researcher/perstack.toml", tmp_path)
+    ended = perstack("run", "news-researcher", "x", cwd=tmp_path, env={"ANTHROPIC_API_KEY": "sk"})
+
+    assert ended.code == 2
+    assert ended.stdout == ""
+    assert "skill web-search needs EXA_API_KEY" in ended.stderr
+    assert "Export them, or put them in .env" in ended.stderr
+
+
+def test_the_news_researcher_searches_with_the_package_it_declares(tmp_path: Path) -> None:
+    """The package's runner is one of ours here: it notes its words, and serves other tools."""
+    workspace, programs, server = (tmp_path / name for name in ("workspace", "bin", "server"))
+    for folder in (workspace, programs, server):
+        folder.mkdir()
+    shutil.copy(ROOT / "examples/news-researcher/perstack.toml", workspace)
+    npx = programs / "npx"
+    words = shlex.join([sys.executable, str(ROOT / "tests/skills/mcp/hostile_server.py")])
+    npx.write_text(f'#!/bin/sh\necho "$@ $EXA_API_KEY" > {tmp_path}/words\nexec {words}\n')
+    npx.chmod(0o755)
+    scenario = json.loads((SCENARIOS / "news-researcher.json").read_text(encoding="utf-8"))
+    with serving(scenario, server) as env:
+        path = {"PATH": f"{programs}:/usr/bin:/bin", "EXA_API_KEY": "exa-key"}
+        ended = perstack("run", "news-researcher", "x", cwd=workspace, env=env | path)
+
+    assert ended.code == 0, ended.stderr
+    assert (tmp_path / "words").read_text() == "--prefix /dev/null -y -- exa-mcp-server exa-key\n"
+    assert (workspace / "reports/news.md").is_file()
+    assert "exa-key" not in ended.stdout

@@ -34,7 +34,7 @@ def test_a_skill_that_asks_for_the_models_key_is_refused_by_its_name(tmp_path):
 
 
 async def test_naming_the_variable_allows_it_and_another_vendors_key_needs_no_allowing(tmp_path):
-    skill = {"type": "mcpStdioSkill", "command": "npx", "packageName": "helper"}
+    skill = {"type": "mcpStdioSkill", "command": "no-such-program", "packageName": "helper"}
     env = {"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY}
 
     async def status(required: str, **options) -> str:

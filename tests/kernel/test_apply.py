@@ -25,7 +25,7 @@ from kernel.playbook import (
     tokens,
     told,
 )
-from perstack.kernel.apply import NOT_MADE, OUTCOME_UNKNOWN, apply, fold, result_of
+from perstack.kernel.apply import NOT_MADE, apply, fold, result_of
 from perstack.kernel.state import blank, forked
 from perstack.schema.checkpoint import BaseRef, RunError
 from perstack.schema.event import (
@@ -40,6 +40,7 @@ from perstack.schema.event import (
     RunStoppedByError,
     RunStoppedByExceededMaxSteps,
     RunStoppedByInteractiveTool,
+    SkillConnected,
     SkillDisconnected,
     StepContinued,
     ToolCallFinished,
@@ -47,6 +48,7 @@ from perstack.schema.event import (
     ToolResultsResolved,
 )
 from perstack.schema.message import ToolMessage, UserMessage, user_message
+from perstack.schema.tool import OUTCOME_UNKNOWN
 from perstack.schema.usage import NO_USAGE
 from worlds import expert
 
@@ -75,6 +77,15 @@ def test_a_fact_about_the_runtime_moves_nothing_but_the_count():
     state = play(GenerationStarted(), INTERRUPTION)
     after = apply(state, stamped(state, SkillDisconnected(skill_name="x")))
     assert after == replace(state, seq=state.seq + 1)
+
+
+def test_a_skill_that_is_lost_stays_so_until_it_is_connected():
+    lost = SkillDisconnected(skill_name="x", reason="It ended.", tools_lost=True)
+    state = apply(begun(), stamped(begun(), lost))
+    assert state.lost_skills == {"x": "It ended."}
+    for fact in (SkillConnected(skill_name="y"), SkillDisconnected(skill_name="x", reason="No.")):
+        assert apply(state, stamped(state, fact)).lost_skills == {"x": "It ended."}
+    assert apply(state, stamped(state, SkillConnected(skill_name="x"))).lost_skills == {}
 
 
 def test_steps_are_counted_when_the_model_is_asked_and_numbered_when_they_end():

@@ -18,7 +18,7 @@ from kernel.playbook import (
     returns,
     shown,
 )
-from perstack.kernel.apply import NOT_MADE, OUTCOME_UNKNOWN
+from perstack.kernel.apply import NOT_MADE
 from perstack.kernel.command import AnswerCall, Limits
 from perstack.kernel.plan import READ_FIRST, pending_questions, plan
 from perstack.kernel.state import blank
@@ -40,6 +40,7 @@ from perstack.schema.event import (
     ToolResultsResolved,
 )
 from perstack.schema.message import user_message
+from perstack.schema.tool import OUTCOME_UNKNOWN
 
 NO_STEPS = Limits(steps_left=0)
 TROUBLE = RunError(name="overloaded_error", message="busy", is_retryable=True)

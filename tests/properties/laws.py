@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from perstack.kernel.apply import OUTCOME_UNKNOWN
 from perstack.kernel.state import RunState
 from perstack.runtime.job import OpenJob
 from perstack.runtime.replay import read_job
@@ -29,6 +28,7 @@ from perstack.schema.message import (
     ToolMessage,
     UserMessage,
 )
+from perstack.schema.tool import OUTCOME_UNKNOWN
 from perstack.storage.memory import MemoryStore
 from worlds import JOB, World
 

@@ -8,7 +8,6 @@ from typing import Self
 import anyio
 import pytest
 
-from perstack.kernel.apply import OUTCOME_UNKNOWN
 from perstack.kernel.state import RunState
 from perstack.providers import GenerateRequest, Reply
 from perstack.runtime.environment import Environment, Listener, Published, Stop
@@ -16,7 +15,7 @@ from perstack.runtime.job import OpenJob
 from perstack.schema.checkpoint import Job
 from perstack.schema.event import GenerationStarted, RunStoppedByError, ToolCallCompleted
 from perstack.schema.message import Json
-from perstack.schema.tool import ToolOutput
+from perstack.schema.tool import OUTCOME_UNKNOWN, ToolOutput
 from perstack.testing import ScriptedModel, call, fail, say, together
 from perstack.testing.fake_tools import FakeTools
 from runtime.stage import FIN, STEP, Stage, solo

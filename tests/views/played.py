@@ -21,6 +21,7 @@ from perstack.schema.event import (
     Shown,
     SkillConnected,
     SkillDisconnected,
+    SkillReported,
     SkillStarting,
     SkillStderr,
     decode_fact,
@@ -230,7 +231,9 @@ def runtime_facts() -> list[Seen]:
             skill_name="s", server_info={"name": "n", "version": "1"}, total_duration_ms=1.5
         ),
         SkillStderr(skill_name="s", message="Listening."),
+        SkillReported(skill_name="s", source="server", level="info", message="Halfway."),
         SkillDisconnected(skill_name="s"),
+        SkillDisconnected(skill_name="s", reason="It ended.", tools_lost=True),
     ]
     state = blank("j", "r")
     header = {"id": "e1", "seq": 1, "timestamp": 1, "jobId": "j", "runId": "r"}

@@ -124,4 +124,4 @@ def test_every_event_occurs_in_the_forms_it_belongs_to() -> None:
     assert set(event_types("stored")) == facts
     assert set(event_types("lean")) == facts | shown
     left_out = {tag_of(kind) for kind in set(event_types("lean")) - set(event_types("full"))}
-    assert left_out == {"startToolCall", "completeToolCall"}
+    assert left_out == {"startToolCall", "completeToolCall", "skillReport"}

@@ -10,7 +10,14 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from perstack.schema.event import Fact, RunEvent, Shown, ToolCallCompleted, ToolCallStarted
+from perstack.schema.event import (
+    Fact,
+    RunEvent,
+    Shown,
+    SkillReported,
+    ToolCallCompleted,
+    ToolCallStarted,
+)
 from perstack.views.event_schema import tag_of
 from perstack.views.reference import OURS
 from perstack.views.wire import Form, Seen, full_line, lean_line, shown_line, wire_line
@@ -210,10 +217,14 @@ async def test_full_has_whole_conversations_and_lean_has_none() -> None:
 
 def test_runtime_events_have_what_is_required_and_nothing_of_ours_in_full() -> None:
     for seen in runtime_facts():
-        stored, lean, full = top(seen.line), top(lean_line(seen)), top(full_line(seen) or b"")
-        assert set(stored) - set(full) <= {"seq", "notice"}
-        assert "seq" not in full
-        assert "notice" not in full
+        line = full_line(seen)
+        if line is None:
+            assert isinstance(seen.fact, SkillReported)
+            continue
+        stored, lean, full = top(seen.line), top(lean_line(seen)), top(line)
+        ours = {"seq", "notice", "reason", "toolsLost"}
+        assert set(stored) - set(full) <= ours
+        assert not ours & set(full)
         assert lean | stored == lean
         if seen.line.startswith(b'{"type": "skillStarting"'):
             assert "args" in lean

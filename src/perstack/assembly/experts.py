@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perstack.assembly.tools import check_base
+from perstack.assembly.tools import check_base, check_requirements
 from perstack.schema.keys import parse_key
 
 if TYPE_CHECKING:
@@ -50,5 +50,11 @@ class Experts:
         return definition_of(self.expert(key), self.expert)
 
     async def resolve(self, key: str) -> Definition:
-        """`definition`, for a delegate that is asked."""
-        return self.definition(key)
+        """`definition`, for a delegate that is asked, with everything its skills require.
+
+        Raises:
+            ConfigurationError: a variable of a skill is missing; or as `expert` raises.
+        """
+        definition = self.definition(key)
+        check_requirements(definition.expert, self._request)
+        return definition

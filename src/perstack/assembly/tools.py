@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perstack.errors import ConfigurationError
-from perstack.schema.skill import InteractiveSkill, McpSseSkill, McpStdioSkill
-from perstack.schema.tool import BASE_SKILL
+from perstack.schema.skill import McpSseSkill, McpStdioSkill
+from perstack.schema.tool import BASE_SKILL, BASE_TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from perstack.config.request import RunRequest
     from perstack.runtime.environment import OpenToolbox
+    from perstack.schema.event import RuntimeEvent
     from perstack.schema.expert import Definition, Expert
     from perstack.schema.tool import Todo
     from perstack.skills import ToolSource
     from perstack.skills.functions import FunctionTool
+
+
+MAX_SERVERS = 32
+"""MCP servers that one run starts."""
 
 
 def check_requirements(expert: Expert, request: RunRequest) -> None:
@@ -26,6 +31,7 @@ def check_requirements(expert: Expert, request: RunRequest) -> None:
         ConfigurationError: naming each skill and variable.
     """
     _check_keys(expert, request)
+    _check_count(expert)
     problems = tuple(
         f"skill {name} needs {variable}"
         for name, skill in expert.skills.items()
@@ -38,6 +44,24 @@ def check_requirements(expert: Expert, request: RunRequest) -> None:
             f"Variables that {expert.key} needs are not set. Export them, or put them in .env:",
             problems,
         )
+
+
+def _check_count(expert: Expert) -> None:
+    count = len(_servers(expert))
+    if count > MAX_SERVERS:
+        raise ConfigurationError(
+            f"{expert.key} declares {count} MCP skills, and a run starts at most {MAX_SERVERS}. "
+            "Spread them over several Experts"
+        )
+
+
+def _servers(expert: Expert) -> dict[str, McpStdioSkill]:
+    """The skills whose servers are started. The base skill is our own, and has none."""
+    return {
+        name: skill
+        for name, skill in expert.skills.items()
+        if name != BASE_SKILL and isinstance(skill, McpStdioSkill)
+    }
 
 
 def _check_keys(expert: Expert, request: RunRequest) -> None:
@@ -82,13 +106,17 @@ def check_base(expert: Expert, request: RunRequest) -> None:
 
 
 def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool]]) -> OpenToolbox:
-    """How a run's tools are opened: the base tools, functions, its delegates, and its questions.
+    """How a run's tools are opened: base tools, functions, MCP skills, delegates and questions.
 
     `functions` are by Expert name.
     """
 
     def open_toolbox(
-        definition: Definition, todos: Callable[[], tuple[Todo, ...]], *, may_ask: bool
+        definition: Definition,
+        todos: Callable[[], tuple[Todo, ...]],
+        *,
+        note: Callable[[RuntimeEvent], Awaitable[None]],
+        may_ask: bool,
     ) -> ToolSource:
         from perstack.base import BaseTools
         from perstack.skills.delegates import delegate_tools
@@ -108,13 +136,27 @@ def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool
             omit=omit,
             environ=request.environ,
         )
-        questions = interactive_tools(definition.expert) if may_ask else ()
+        delegates = delegate_tools(definition)
+        questions = interactive_tools(definition.expert)
         sources: list[ToolSource] = [base]
         if given := functions.get(definition.expert.name):
             from perstack.skills.functions import FunctionTools
 
             sources.append(FunctionTools(given))
-        return Toolbox(sources, [*delegate_tools(definition), *questions])
+        if servers := _servers(definition.expert):
+            from perstack.skills.mcp.skills import McpSkills
+
+            others = (*delegates, *questions, *(tool.definition for tool in given or ()))
+            sources.append(
+                McpSkills(
+                    servers,
+                    workspace=request.workspace,
+                    environ=request.environ,
+                    note=note,
+                    taken={*BASE_TOOLS, *(tool.name for tool in others)},
+                )
+            )
+        return Toolbox(sources, [*delegates, *(questions if may_ask else ())])
 
     return open_toolbox
 
@@ -124,5 +166,10 @@ def unsupported_skills(expert: Expert) -> tuple[str, ...]:
     return tuple(
         name
         for name, skill in expert.skills.items()
-        if name != BASE_SKILL and not isinstance(skill, InteractiveSkill)
+        if name != BASE_SKILL and isinstance(skill, McpSseSkill)
     )
+
+
+def unbounded_skills(expert: Expert) -> tuple[str, ...]:
+    """Names of skills whose servers are started and not held to their `allowed_domains`."""
+    return tuple(name for name, skill in _servers(expert).items() if skill.allowed_domains)

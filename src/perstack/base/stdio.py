@@ -52,14 +52,15 @@ async def write_line(descriptor: int, line: bytes) -> None:
     Raises:
         OSError: nobody reads any more.
     """
-    view = memoryview(line + b"\n")
     waits = not stat.S_ISREG(os.fstat(descriptor).st_mode)
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
-    while view:
-        if waits and not poll.poll(0):
-            await anyio.wait_writable(descriptor)
-        view = view[os.write(descriptor, view[:_PIECE] if waits else view) :]
+    for part in (line, b"\n"):  # apart: together they would be a copy of a line that may be long
+        view = memoryview(part)
+        while view:
+            if waits and not poll.poll(0):
+                await anyio.wait_writable(descriptor)
+            view = view[os.write(descriptor, view[:_PIECE] if waits else view) :]
 
 
 async def _read(descriptor: int) -> bytes:

@@ -17,11 +17,11 @@ from perstack.assembly.execute import execute, open_store
 from perstack.assembly.experts import Experts
 from perstack.assembly.known_model import unknown_model
 from perstack.assembly.outcome import Outcome
-from perstack.assembly.tools import unsupported_skills
+from perstack.assembly.tools import unbounded_skills, unsupported_skills
 from perstack.cli.output import Lines, Output
 from perstack.errors import PerstackError
 from perstack.runtime.environment import Listener, Published, Stop
-from perstack.schema.event import RunStarted, RuntimeInitialized
+from perstack.schema.event import RunStarted, RuntimeInitialized, SkillDisconnected
 from perstack.views.plain import plain
 
 if TYPE_CHECKING:
@@ -110,11 +110,19 @@ class Notices(Listener):
         fact = published.fact
         if isinstance(fact, RuntimeInitialized) and fact.notice:
             self._once(fact.notice)
+        if isinstance(fact, SkillDisconnected) and fact.tools_lost:
+            key = published.after.expert_key
+            self._once(f"warning: {key}: the skill {fact.skill_name} is lost: {fact.reason}")
         if isinstance(fact, RunStarted) and fact.definition is not None:
             for name in unsupported_skills(fact.definition.expert):
                 self._once(
-                    f"warning: {fact.expert_key}: the skill {name} is an MCP server, and this "
-                    "version starts none: the Expert works without its tools"
+                    f"warning: {fact.expert_key}: the skill {name} is an MCP server reached over "
+                    "HTTP, which this version does not speak: the Expert works without its tools"
+                )
+            for name in unbounded_skills(fact.definition.expert):
+                self._once(
+                    f"warning: {fact.expert_key}: allowedDomains of the skill {name} is not "
+                    "enforced in this version: its server may reach any address"
                 )
             self._tell_of_missing(fact.definition)
             if self._request.resume_from is not None and fact.base is not None:

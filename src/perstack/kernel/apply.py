@@ -29,6 +29,9 @@ from perstack.schema.event import (
     RunStoppedByError,
     RunStoppedByExceededMaxSteps,
     RunStoppedByInteractiveTool,
+    RuntimeEvent,
+    SkillConnected,
+    SkillDisconnected,
     StepContinued,
     ToolCallCompleted,
     ToolCallFinished,
@@ -48,6 +51,7 @@ from perstack.schema.message import (
 from perstack.schema.tool import (
     BASE_SKILL,
     COMPLETION_TOOL,
+    OUTCOME_UNKNOWN,
     TODO_TOOLS,
     Todo,
     ToolCall,
@@ -56,10 +60,6 @@ from perstack.schema.tool import (
 from perstack.schema.usage import NO_USAGE
 
 NOT_MADE = "This call was not made: the run had stopped before it."
-OUTCOME_UNKNOWN = (
-    "This call was started and then interrupted, and its outcome is unknown: it may have taken "
-    "effect in part, in full, or not at all. Find out what is the case before you repeat it."
-)
 
 
 class _TodoList(msgspec.Struct):
@@ -80,8 +80,20 @@ def apply(state: RunState, fact: Fact) -> RunState:
     """`state` after `fact`. Pure; the same facts always give the same state."""
     state = replace(state, seq=fact.seq)
     if not isinstance(fact, RunEvent):
-        return state
+        return _noted(state, fact)
     return _apply(_awake(state, fact), fact)
+
+
+def _noted(state: RunState, fact: RuntimeEvent) -> RunState:
+    """What a run runs in changes only which skills it has to do without."""
+    match fact:
+        case SkillDisconnected(skill_name=name, reason=reason, tools_lost=True):
+            return replace(state, lost_skills={**state.lost_skills, name: reason or ""})
+        case SkillConnected(skill_name=name) if name in state.lost_skills:
+            left = {other: why for other, why in state.lost_skills.items() if other != name}
+            return replace(state, lost_skills=left)
+        case _:
+            return state
 
 
 def _awake(state: RunState, fact: RunEvent) -> RunState:

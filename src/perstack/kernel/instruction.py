@@ -5,6 +5,8 @@ Nothing is hidden: it is recorded whole in the run's `startRun`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from perstack.schema.expert import Definition
 
 PREAMBLE = """\
@@ -42,3 +44,21 @@ def instruction_of(definition: Definition) -> str:
             f"it must know into the query.\n\n{lines}"
         )
     return "\n\n".join(sections) + "\n"
+
+
+def loss_of(lost_skills: Mapping[str, str]) -> str:
+    """What is said behind the system prompt of skills that are not there. Empty without any.
+
+    Of a reason only the first line: it is in words of ours, and what follows may be a server's.
+    """
+    if not lost_skills:
+        return ""
+    lines = "\n".join(
+        f"- {name}: {_first_line(reason)} Its tools cannot be used."
+        for name, reason in lost_skills.items()
+    )
+    return f"\n# Skills that are not running\n\n{lines}\n"
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0][:500]

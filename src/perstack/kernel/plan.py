@@ -6,7 +6,7 @@ from typing import assert_never
 
 import msgspec
 
-from perstack.kernel.apply import OUTCOME_UNKNOWN, is_completion
+from perstack.kernel.apply import is_completion
 from perstack.kernel.command import (
     AnswerCall,
     CallDelegates,
@@ -32,7 +32,13 @@ from perstack.schema.event import (
     ToolResultsResolved,
 )
 from perstack.schema.skill import InteractiveSkill
-from perstack.schema.tool import BASE_SKILL, DELEGATE_SKILL, ORDERED_TOOLS, ToolCall
+from perstack.schema.tool import (
+    BASE_SKILL,
+    DELEGATE_SKILL,
+    ORDERED_TOOLS,
+    OUTCOME_UNKNOWN,
+    ToolCall,
+)
 
 READ_FIRST = (
     "Not done yet: other calls of the same reply came back only now. Read their results first, "

@@ -65,7 +65,8 @@ class RunState(Data, kw_only=True):
     own steps; `step_number` orders them within the job. `checkpoint_id` is the id
     of the checkpoint being worked on, which is the id of the event that opened it.
     `last_usage` is the last reply's, and `context_window` that of the model in use, in
-    tokens, where it is known.
+    tokens, where it is known. `lost_skills` says why, by the name of each skill whose tools
+    the run has to do without.
     """
 
     job_id: str
@@ -86,6 +87,7 @@ class RunState(Data, kw_only=True):
     steps_taken: int = 0
     turn: Turn = Turn()
     todos: tuple[Todo, ...] = ()
+    lost_skills: dict[str, str] = {}
     retry_count: int = 0
     retry_wait_ms: int = 0
     usage: Usage = NO_USAGE

@@ -12,9 +12,10 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, supp
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
+import anyio.lowlevel
 import msgspec
 from pydantic_ai.direct import model_request_stream  # noqa: TID253 - loaded with the first provider
-from pydantic_ai.messages import InstructionPart  # noqa: TID253 - see above
+from pydantic_ai.messages import InstructionPart, PartStartEvent  # noqa: TID253 - see above
 from pydantic_ai.models import ModelRequestParameters  # noqa: TID253 - see above
 from pydantic_ai.tools import ToolDefinition as OfferedTool  # noqa: TID253 - see above
 
@@ -23,7 +24,8 @@ from perstack.providers import Failure, Generated, GenerateRequest, ReasoningDel
 from perstack.providers.bridge_call import Call, within
 from perstack.providers.bridge_failure import failure_of
 from perstack.providers.bridge_messages import Translator, sayable
-from perstack.providers.bridge_reply import delta_of, reply_of, usage_of
+from perstack.providers.bridge_reply import delta_of, reply_of, usage_of, whole
+from perstack.providers.bridge_warnings import hush
 from perstack.providers.failure import trouble
 from perstack.providers.http import SILENCE_SECONDS
 from perstack.providers.redaction import Redaction
@@ -33,6 +35,9 @@ from perstack.schema.usage import NO_USAGE, Usage
 if TYPE_CHECKING:
     from pydantic_ai.models import Model, StreamedResponse
     from pydantic_ai.settings import ModelSettings
+
+MAX_PARTS = 1_000
+"""Texts, thoughts and calls of one reply: the library's time grows with their square."""
 
 
 class Vendor(Protocol):
@@ -135,6 +140,7 @@ class _Exchange:
     async def open(self) -> Failure | None:
         """Send the request. Gives a Failure, or nothing yet."""
         try:
+            hush()
             with within(self._call), anyio.fail_after(self._patience()):
                 self._opening = self._opened()
                 self._stream = await self._opening.__aenter__()
@@ -146,11 +152,14 @@ class _Exchange:
     async def read(self) -> ReasoningDelta | TextDelta | Reply | Failure | None:
         """What the next event adds (maybe nothing), and at the end the reply."""
         try:
-            with within(self._call), anyio.fail_after(self._patience()):
-                event = await anext(self._events, None)
-            if event is not None:
-                return delta_of(event)
-            return self._reply()
+            with within(self._call):
+                with anyio.fail_after(self._patience()):
+                    event = await anext(self._events, None)
+                if event is None:
+                    return self._reply()
+            if isinstance(event, PartStartEvent):
+                await self._begun(event.index)
+            return delta_of(event)
         except Exception as error:  # noqa: BLE001 - see above
             return self._failure(error)
 
@@ -179,10 +188,20 @@ class _Exchange:
             instrument=False,
         )
 
+    async def _begun(self, index: int) -> None:
+        """A new part. The library looks through all parts at each, without a pause."""
+        if index >= MAX_PARTS:
+            message = f"The reply has more than {MAX_PARTS} parts."
+            self._call.failure = trouble("ResponseTooLarge", message, is_retryable=False)
+            raise EOFError
+        await anyio.lowlevel.checkpoint()
+        if anyio.current_time() >= self._deadline:
+            raise TimeoutError
+
     def _reply(self) -> Reply | Failure:
         if self._stream is None or self._call.failure is not None:
             return self._failure(EOFError())
-        return reply_of(self._stream.get(), self._wire, self._names)
+        return reply_of(self._stream.get(), self._wire, self._names, self._vendor.redaction)
 
     def _failure(self, error: Exception) -> Failure:
         if anyio.current_time() >= self._deadline:
@@ -192,8 +211,16 @@ class _Exchange:
         elif self._call.failure is not None:
             failure = self._call.failure
         else:
-            failure = failure_of(error, self._vendor.redaction, self._vendor.way_out)
-        return msgspec.structs.replace(failure, usage=self._usage())
+            failure = failure_of(
+                error,
+                self._vendor.redaction,
+                self._vendor.way_out,
+                is_answered=self._call.is_answered,
+            )
+        error_of = msgspec.structs.replace(
+            failure.error, name=whole(failure.error.name), message=whole(failure.error.message)
+        )
+        return msgspec.structs.replace(failure, error=error_of, usage=self._usage())
 
     def _usage(self) -> Usage:
         """What was read before it broke is paid for."""

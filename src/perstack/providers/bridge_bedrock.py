@@ -185,8 +185,16 @@ class _Discretion(logging.Filter):
         self._redaction = redaction
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._redaction().hidden(record.getMessage()), ()
+        redaction = self._redaction()
+        record.msg, record.args = redaction.hidden(record.getMessage()), ()
+        trace = record.exc_text or ""
+        if record.exc_info and not trace:
+            trace = _WORDS.formatException(record.exc_info)
+        record.exc_info, record.exc_text = None, redaction.hidden(trace) or None
         return True
+
+
+_WORDS = logging.Formatter()
 
 
 def _claude(model: str) -> str:

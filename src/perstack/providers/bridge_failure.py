@@ -40,8 +40,13 @@ UNREACHED = ("TransportError", "EndpointConnectionError", "ConnectTimeoutError")
 """What they raise where whoever gives credentials cannot be reached."""
 
 
-def failure_of(error: Exception, redaction: Redaction, way_out: str) -> Failure:
-    """What `error` means. `way_out` says how to give credentials, where there are none."""
+def failure_of(
+    error: Exception, redaction: Redaction, way_out: str, *, is_answered: bool
+) -> Failure:
+    """What `error` means. `way_out` says how to give credentials, where there are none.
+
+    Once the request `is_answered`, what is wrong is the answer.
+    """
     if isinstance(error, theirs.ModelHTTPError):
         return _of_status(error, redaction)
     for cause in _causes(error):
@@ -62,7 +67,7 @@ def failure_of(error: Exception, redaction: Redaction, way_out: str) -> Failure:
         return redacted(trouble("Disconnected", message, is_retryable=True), redaction)
     if isinstance(error, theirs.ModelAPIError) and isinstance(name, str):
         return _passing(vendor_failure(name, said, redaction))
-    if isinstance(error, theirs.ModelAPIError | theirs.UnexpectedModelBehavior):
+    if is_answered or isinstance(error, theirs.ModelAPIError | theirs.UnexpectedModelBehavior):
         message = "The model's server sent an event that cannot be read."
         return trouble("UnreadableResponse", message, is_retryable=True)
     message = f"The request cannot be made as it is: {redaction.line(said, MAX_MESSAGE)}"
@@ -74,7 +79,10 @@ def _of_status(error: theirs.ModelHTTPError, redaction: Redaction) -> Failure:
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.in_stream:
         headers = {}  # those of the stream, which began well
-    body = msgspec.json.encode(_error_body(error), enc_hook=str)
+    try:
+        body = msgspec.json.encode(_error_body(error), enc_hook=str)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        body = b""  # it holds what JSON cannot
     failure = _passing(status_failure(error.status_code, headers, body, redaction))
     if failure.error.is_retryable and failure.retry_after is None and error.retry_after:
         return msgspec.structs.replace(failure, retry_after=int(error.retry_after * 1000))

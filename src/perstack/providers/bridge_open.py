@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from perstack.errors import ConfigurationError
-from perstack.providers.address import api_key, base_url
+from perstack.providers.address import api_key, base_url, checked_url
 
 if TYPE_CHECKING:
     from perstack.providers import Provider
@@ -48,6 +48,8 @@ AWS_PATHS = {
     "profile": "AWS_PROFILE",
 }
 """What botocore calls them, and their variables."""
+AWS_URLS = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
+"""Variables of addresses, as botocore ranks them."""
 
 
 class GoogleCredentials(NamedTuple):
@@ -149,7 +151,8 @@ def open_bedrock(settings: ProviderSettings, environ: Mapping[str, str]) -> Prov
             )
         if keys[0] and keys[1]:
             session.set_credentials(keys[0], keys[1], keys[2] or None)
-        client = _bedrock_client(session, region, settings.base_url, is_bearer=bool(bearer))
+        url = _aws_address(settings.base_url, environ)
+        client = _bedrock_client(session, region, url, is_bearer=bool(bearer))
     except failures.BotoCoreError as error:
         raise ConfigurationError(f"AWS's settings cannot be used: {error}") from None
     transport.prepare(client.meta.endpoint_url)
@@ -217,14 +220,25 @@ def _google_credentials(path: str) -> GoogleCredentials:
     return GoogleCredentials(loaded, str(told.get("project_id") or ""), secrets)
 
 
+def _aws_address(setting: str | None, environ: Mapping[str, str]) -> str | None:
+    """Where Bedrock is asked by the settings and `environ`; None leaves it to botocore."""
+    if setting:
+        return base_url(setting, "The provider's baseUrl").removesuffix("/v1")
+    if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true":
+        return None
+    for name in AWS_URLS:
+        if told := environ.get(name, "").strip():
+            return checked_url(told, name)
+    return None
+
+
 def _bedrock_client(session: Any, region: str, url: str | None, *, is_bearer: bool) -> Any:
     config = import_module("botocore.config").Config(
         retries={"total_max_attempts": 1},
         signature_version=import_module("botocore").UNSIGNED if is_bearer else "v4",
     )
-    address = base_url(url, "The provider's baseUrl").removesuffix("/v1") if url else None
     return session.create_client(
-        "bedrock-runtime", region_name=region, endpoint_url=address, config=config
+        "bedrock-runtime", region_name=region, endpoint_url=url, config=config
     )
 
 

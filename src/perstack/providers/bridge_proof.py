@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from perstack.providers.wire import sealed, unsealed
+from perstack.providers.wire import encode_json, sealed, unsealed
 from perstack.schema.message import Json, ThinkingPart
 
 
@@ -34,13 +34,13 @@ class Proof(msgspec.Struct, omit_defaults=True):
         return not (self.signature or self.id or self.details)
 
 
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Proof).decode
 
 
 def carrier(wire: str, proof: Proof, thinking: str = "") -> ThinkingPart:
     """The part that carries `proof`."""
-    return ThinkingPart(thinking=thinking, signature=sealed(wire, _encode(proof).decode()))
+    told = encode_json(msgspec.to_builtins(proof))
+    return ThinkingPart(thinking=thinking, signature=sealed(wire, told.decode()))
 
 
 def proof_of(wire: str, part: ThinkingPart) -> Proof | None:

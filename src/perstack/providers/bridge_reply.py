@@ -10,9 +10,10 @@ from pydantic_ai import messages as theirs  # noqa: TID253 - loaded with the fir
 
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
 from perstack.providers.bridge_proof import Proof, carrier
-from perstack.providers.failure import trouble
-from perstack.providers.wire import arguments
-from perstack.schema.message import ExpertPart, TextPart, ThinkingPart, ToolCallPart
+from perstack.providers.failure import MAX_NAME, trouble
+from perstack.providers.redaction import Redaction
+from perstack.providers.wire import arguments, encode_json
+from perstack.schema.message import ExpertPart, Json, TextPart, ThinkingPart, ToolCallPart
 from perstack.schema.usage import Usage
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 REASONING_COUNTS = ("reasoning_tokens", "thoughts_tokens", "reasoning")
 """Under which names the library keeps vendors' counts of reasoning."""
+
+MAX_TOKENS = 2**53
+"""More tokens than any reply has."""
 
 OVERFULL = frozenset({"model_context_window_exceeded"})
 """Vendors' finish reasons that mean there is no room to go on."""
@@ -29,26 +33,27 @@ def delta_of(event: object) -> ReasoningDelta | TextDelta | None:
     """What an event of the stream adds for the reader's eyes."""
     match event:
         case theirs.PartStartEvent(part=theirs.TextPart(content=str(text))) if text:
-            return TextDelta(text=text)
+            return TextDelta(text=whole(text))
         case theirs.PartStartEvent(part=theirs.ThinkingPart(content=str(text))) if text:
-            return ReasoningDelta(text=text)
+            return ReasoningDelta(text=whole(text))
         case theirs.PartDeltaEvent(delta=theirs.TextPartDelta(content_delta=str(text))) if text:
-            return TextDelta(text=text)
+            return TextDelta(text=whole(text))
         case theirs.PartDeltaEvent(delta=theirs.ThinkingPartDelta(content_delta=str(text))) if text:
-            return ReasoningDelta(text=text)
+            return ReasoningDelta(text=whole(text))
         case _:
             return None
 
 
 def reply_of(
-    response: theirs.ModelResponse, wire: str, names: Mapping[str, str]
+    response: theirs.ModelResponse, wire: str, names: Mapping[str, str], redaction: Redaction
 ) -> Reply | Failure:
     """The whole reply, or why there is none. `names` gives back the names the wire changed.
 
-    A stream that ended without saying why has been cut.
+    A stream that ended without saying why has been cut. What no UTF-8 can hold is a
+    question mark.
     """
     usage = usage_of(response.usage)
-    if (failure := _refusal(response)) is not None:
+    if (failure := _refusal(response, redaction)) is not None:
         return msgspec.structs.replace(failure, usage=usage)
     contents: list[ExpertPart] = []
     problems: dict[str, str] = {}
@@ -74,19 +79,26 @@ def reply_of(
 def usage_of(counted: RequestUsage) -> Usage:
     """Tokens, as the library adds them up: its input includes what was cached."""
     reasoning = next((counted.details[n] for n in REASONING_COUNTS if n in counted.details), 0)
+    input_tokens, output_tokens = _tokens(counted.input_tokens), _tokens(counted.output_tokens)
     return Usage(
-        input_tokens=counted.input_tokens,
-        output_tokens=counted.output_tokens,
-        reasoning_tokens=reasoning,
-        total_tokens=counted.input_tokens + counted.output_tokens,
-        cached_input_tokens=counted.cache_read_tokens,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        reasoning_tokens=_tokens(reasoning),
+        total_tokens=_tokens(input_tokens + output_tokens),
+        cached_input_tokens=_tokens(counted.cache_read_tokens),
     )
 
 
-def _refusal(response: theirs.ModelResponse) -> Failure | None:
-    """Why `response` is no reply, under the vendor's own name for it."""
+def _tokens(told: object) -> int:
+    """A vendor's count, within what every reader of JSON can hold."""
+    return min(max(told, 0), MAX_TOKENS) if isinstance(told, int) else 0
+
+
+def _refusal(response: theirs.ModelResponse, redaction: Redaction) -> Failure | None:
+    """Why `response` is no reply, under the vendor's own name for it, without secrets."""
     details = response.provider_details or {}
-    told = str(details.get("block_reason") or details.get("finish_reason") or "")
+    vendors = str(details.get("block_reason") or details.get("finish_reason") or "")
+    told = whole(redaction.line(vendors, MAX_NAME))
     reason = response.finish_reason
     if told in OVERFULL:
         message = (
@@ -111,15 +123,15 @@ def _text(part: theirs.TextPart, wire: str) -> list[ExpertPart]:
         of="text" if part.content else "silence", id=part.id, details=part.provider_details
     )
     marks: list[ExpertPart] = [] if proof.is_empty else [carrier(wire, proof)]
-    return [*marks, TextPart(text=part.content)] if part.content else marks
+    return [*marks, TextPart(text=whole(part.content))] if part.content else marks
 
 
 def _thinking(part: theirs.ThinkingPart, wire: str) -> list[ExpertPart]:
     proof = Proof(signature=part.signature, id=part.id, details=part.provider_details)
     if not proof.is_empty:
-        kept = carrier(wire, proof, part.content)
+        kept = carrier(wire, proof, whole(part.content))
         return [kept if part.content else msgspec.structs.replace(kept, redacted=True)]
-    return [ThinkingPart(thinking=part.content)] if part.content else []
+    return [ThinkingPart(thinking=whole(part.content))] if part.content else []
 
 
 def _call(
@@ -130,15 +142,30 @@ def _call(
     called: set[str],
     problems: dict[str, str],
 ) -> list[ExpertPart]:
-    call_id = part.tool_call_id
+    call_id = whole(part.tool_call_id)
     if not call_id or call_id in called:  # each call is answered under its own id
         call_id = f"{call_id or 'call'}{suffix}"
     called.add(call_id)
-    told = part.args
-    args, problem = arguments(told) if isinstance(told, str) else arguments("", told)
+    args, problem = _arguments(part.args)
     if problem:
         problems[call_id] = problem
     proof = Proof(of="call", call_id=call_id, id=part.id, details=part.provider_details)
     marks: list[ExpertPart] = [] if proof.is_empty else [carrier(wire, proof)]
-    name = names.get(part.tool_name, part.tool_name)
+    name = whole(part.tool_name)
+    name = names.get(name, name)
     return [*marks, ToolCallPart(tool_call_id=call_id, tool_name=name, args=args)]
+
+
+def _arguments(told: object) -> tuple[Json, str]:
+    """The arguments of a call, and what is wrong with them. The SDKs' JSON has no limits."""
+    if told is None or isinstance(told, str):
+        return arguments(whole(told or ""))
+    try:
+        return arguments(encode_json(told).decode())
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
+        return {}, "The arguments hold what JSON cannot."
+
+
+def whole(text: str) -> str:
+    """`text` with a question mark for each half of a surrogate pair."""
+    return text if text.isascii() else text.encode(errors="replace").decode()

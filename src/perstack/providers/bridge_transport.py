@@ -20,6 +20,7 @@ from perstack.errors import ConfigurationError
 from perstack.providers import Failure
 from perstack.providers.address import user_headers
 from perstack.providers.bridge_call import Call, current_call
+from perstack.providers.bridge_events import events_of
 from perstack.providers.connections import Connections
 from perstack.providers.failure import MAX_BODY, MAX_NAME, status_failure, trouble
 from perstack.providers.http import (
@@ -32,6 +33,7 @@ from perstack.providers.http import (
     network_failure,
 )
 from perstack.providers.redaction import Redaction
+from perstack.providers.sse import EventTooLong
 
 STAND_IN = "perstack-stand-in-for-a-key"
 """What an SDK is given in place of the key."""
@@ -102,8 +104,10 @@ class Transport(httpx2.AsyncBaseTransport):
         sent = self._sent(request, await request.aread())
         answer = _Answer(call, pool, str(request.url.copy_with(query=None)), self.redaction)
         response = await answer.open(sent)
-        headers = [(name, value) for name, value in response.headers.raw if name.lower() != _LENGTH]
+        told = response.headers.raw
+        headers = [(name, value) for name, value in told if name.lower() not in _OF_THE_BODY]
         if response.status_code == 200 and answer.is_of(response.headers):
+            call.is_answered = True
             return httpx2.Response(200, headers=headers, stream=answer, request=request)
         body = await answer.refusal(response)
         return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
@@ -138,7 +142,8 @@ class Transport(httpx2.AsyncBaseTransport):
         self.secrets += tuple(each for each in sent if each and each not in self.secrets)
 
 
-_LENGTH = b"content-length"
+_OF_THE_BODY = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+"""Headers that say how a body was sent: an SDK would unpack it, to whatever size."""
 
 
 class _Answer(httpx2.AsyncByteStream):
@@ -152,6 +157,7 @@ class _Answer(httpx2.AsyncByteStream):
         self._client: httpx2.AsyncClient | None = None
         self._response: httpx2.Response | None = None
         self._is_whole = False
+        self._size = 0
 
     async def open(self, sent: httpx2.Request) -> httpx2.Response:
         """The response to `sent`. Raises what httpx2 raises."""
@@ -172,12 +178,15 @@ class _Answer(httpx2.AsyncByteStream):
 
     def is_of(self, headers: httpx2.Headers) -> bool:
         """Whether the answer is of a form that an SDK can read."""
-        form = headers.get("content-type", "").partition(";")[0].strip().lower()
-        packing = headers.get("content-encoding", "identity")
-        return form in FORMS and packing == "identity"
+        form = _form(headers)
+        self._events = events_of(form)
+        return form in FORMS and not _is_packed(headers)
 
     async def refusal(self, response: httpx2.Response) -> bytes:
-        """The body of an answer that is no reply, of `MAX_BODY` bytes at most."""
+        """The body of an answer that is no reply, of `MAX_BODY` bytes at most.
+
+        One that came packed says nothing: it may grow to any size when unpacked.
+        """
         body = bytearray()
         try:
             with suppress(*NETWORK_TROUBLE), anyio.fail_after(BODY_SECONDS):
@@ -189,8 +198,9 @@ class _Answer(httpx2.AsyncByteStream):
                     self._is_whole = True
         finally:
             await self.aclose()
-        self._note(self._words(response, bytes(body)))
-        return bytes(body)
+        words = b"" if _is_packed(response.headers) else bytes(body)
+        self._note(self._words(response, words))
+        return words
 
     def _words(self, response: httpx2.Response, body: bytes) -> Failure:
         status, headers = response.status_code, response.headers
@@ -201,19 +211,26 @@ class _Answer(httpx2.AsyncByteStream):
         return trouble("UnreadableResponse", message, is_retryable=False)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
         try:
             async for chunk in self._chunks:
-                size += len(chunk)
-                if size > MAX_STREAM_BYTES:
-                    message = f"The answer is longer than {MAX_STREAM_BYTES} bytes."
-                    self._note(trouble("ResponseTooLarge", message, is_retryable=False))
-                    raise httpx2.ReadError(message)
-                yield chunk
+                self._measure(chunk)
+                if events := self._events.feed(chunk):
+                    yield events
             self._is_whole = True
+            if rest := self._events.rest():
+                yield rest
+        except EventTooLong as error:
+            message = str(error)
+            self._note(trouble("ResponseTooLarge", message, is_retryable=False))
+            raise httpx2.ReadError(message) from None
         except NETWORK_TROUBLE as error:
             self._note(network_failure(error, self._url, self._redaction, is_open=True))
             raise
+
+    def _measure(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size > MAX_STREAM_BYTES:
+            raise EventTooLong(f"The answer is longer than {MAX_STREAM_BYTES} bytes.")
 
     async def aclose(self) -> None:
         """Give the connection back; one that still has to say something is closed."""
@@ -232,6 +249,14 @@ class _Answer(httpx2.AsyncByteStream):
         """The first trouble is the cause of the others."""
         if self._call.failure is None:
             self._call.failure = failure
+
+
+def _form(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_packed(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
 
 
 def named(headers: Mapping[str, str], body: bytes) -> bytes:

@@ -11,41 +11,45 @@ from perstack.errors import PerstackError, words_of
 from perstack.kernel.plan import error_text
 from perstack.schema.event import Child, DelegatesCalled, ToolCallCompleted, ToolCallStarted
 from perstack.schema.message import TextPart
-from perstack.schema.tool import Effect, ToolCall, ToolOutput, ToolResult
+from perstack.schema.tool import ToolCall, ToolOutput, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from perstack.kernel.command import AnswerCall, CallDelegates, CallTools
+    from perstack.runtime.hands import Hands
     from perstack.runtime.recorder import Recorder
-    from perstack.skills import ToolSource
 
 
-async def call_tools(
-    command: CallTools, recorder: Recorder, toolbox: ToolSource, effects: Mapping[str, Effect]
-) -> None:
-    """Make calls one after the other. `effects` is by tool name.
+async def call_tools(command: CallTools, recorder: Recorder, hands: Hands) -> None:
+    """Make calls one after the other.
 
     A call is on record, and durable when it may change something, before it is
     made; its answer is on record as soon as it is there.
     """
     for call in command.calls:
         await anyio.lowlevel.checkpoint_if_cancelled()  # once told to stop, nothing is begun
-        effect = effects.get(call.tool_name, "unknown")
+        effect = hands.effects.get(call.tool_name, "unknown")
         if call.id not in recorder.state.turn.started:
             await recorder.record(ToolCallStarted(tool_call_id=call.id, effect=effect))
         if effect == "unknown":
             await recorder.flush()
         started = recorder.env.monotonic_ms()
-        output = await _output_of(call, toolbox)
+        output = await _output_of(call, hands)
         took = recorder.env.monotonic_ms() - started
         await _record_answer(recorder, call, output, took)
 
 
-async def _output_of(call: ToolCall, toolbox: ToolSource) -> ToolOutput:
-    """What the tool gives back. One that raises has failed, and the others go on."""
+async def _output_of(call: ToolCall, hands: Hands) -> ToolOutput:
+    """What the tool gives back. One that raises has failed, and the others go on.
+
+    A name that passed to another skill since the call was recorded is not called there.
+    """
+    if hands.skills.get(call.tool_name, call.skill_name) != call.skill_name:
+        text = f"The tool {call.tool_name} of the skill {call.skill_name} is not there any more."
+        return _failed(error_text(text))
     try:
-        return await toolbox.call(call.tool_name, call.args)
+        return await hands.toolbox.call(call.tool_name, call.args)
     except Exception as error:  # noqa: BLE001 - trouble of a tool is an answer
         await anyio.lowlevel.checkpoint_if_cancelled()  # cut short: nobody knows its outcome
         return _failed(

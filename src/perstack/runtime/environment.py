@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from perstack.kernel.state import RunState
     from perstack.providers import Provider
-    from perstack.schema.event import Fact, Shown
+    from perstack.schema.event import Fact, RuntimeEvent, Shown
     from perstack.schema.tool import Todo
     from perstack.skills import ToolSource
     from perstack.storage import Store
@@ -129,12 +129,18 @@ class StepBudget:
 class OpenToolbox(Protocol):
     """How a run's tools are opened.
 
-    `todos` gives the run's todo list as it is now; `may_ask` is whether a person can
-    be asked (a delegate cannot).
+    `todos` gives the run's todo list as it is now; `note` writes a fact about what the
+    run runs in into its log; `may_ask` is whether a person can be asked (a delegate
+    cannot).
     """
 
     def __call__(
-        self, definition: Definition, todos: Callable[[], tuple[Todo, ...]], *, may_ask: bool
+        self,
+        definition: Definition,
+        todos: Callable[[], tuple[Todo, ...]],
+        *,
+        note: Callable[[RuntimeEvent], Awaitable[None]],
+        may_ask: bool,
     ) -> ToolSource:
         """The tools of one run, not yet entered."""
         ...

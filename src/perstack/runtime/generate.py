@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from msgspec.structs import replace
 
+from perstack.kernel.instruction import loss_of
 from perstack.kernel.state import INTERRUPTED
 from perstack.providers import (
     Failure,
@@ -136,9 +137,10 @@ def _request(
     settings = recorder.env.settings
     state = recorder.state
     instruction = state.instruction
+    prompt = "".join(part.text for part in instruction.contents) if instruction else ""
     return GenerateRequest(
         model=settings.model,
-        instruction="".join(part.text for part in instruction.contents) if instruction else "",
+        instruction=prompt + loss_of(state.lost_skills),
         messages=state.messages,
         tools=tuple(tools),
         tool_choice="none" if command.is_final else "auto",

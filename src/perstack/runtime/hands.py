@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 
 class Hands:
-    """What a run works with: its tools, and what each of them does to the world."""
+    """What a run works with: its tools, whose they are, and what each does to the world."""
 
     def __init__(self, toolbox: ToolSource) -> None:
         self.toolbox = toolbox
         self.tools: Sequence[ToolDefinition] = toolbox.tools()
         self.effects: Mapping[str, Effect] = {tool.name: tool.effect for tool in self.tools}
+        self.skills: Mapping[str, str] = {tool.name: tool.skill_name for tool in self.tools}
 
 
 class _Kept:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from perstack.runtime.environment import Environment
     from perstack.runtime.hands import Hands
+    from perstack.schema.event import RuntimeEvent
     from perstack.schema.tool import ToolResult
 
 
@@ -90,6 +91,7 @@ class OpenJob:
         self.started_at = 0
         self._toolboxes = toolboxes
         self._recorders: dict[str, Recorder] = {}
+        self._moving: set[str] = set()
 
     @property
     def coordinator(self) -> RunState | None:
@@ -191,7 +193,8 @@ class OpenJob:
 
     async def carry_on(self) -> Job:
         """Move every run that can move, until none can or the job is stopped."""
-        moving: set[str] = set()
+        moving = self._moving
+        moving.clear()
         await self._put_job("running")
         send, receive = anyio.create_memory_object_stream[str](math.inf)
         try:
@@ -286,9 +289,17 @@ class OpenJob:
     async def _open_run(self, state: RunState, parent: RunState | None = None) -> Recorder:
         await self.env.store.open_run(self.id, state.run_id, self.env.settings)
         depth = self._depth(parent) + 1 if parent else self._depth(state)
-        recorder = Recorder(state, self.env, depth=depth)
+        # One for all stretches: between them, its skills may add to the log.
+        recorder = self._recorders.get(state.run_id) or Recorder(state, self.env, depth=depth)
         self._recorders[state.run_id] = recorder
         return recorder
+
+    async def _note(self, run_id: str, event: RuntimeEvent) -> None:
+        """Write down what happened to a run's tools, also while it rests."""
+        recorder = self._recorders[run_id]
+        await recorder.note(event)
+        if run_id not in self._moving:
+            self.states[run_id] = recorder.state
 
     def _depth(self, state: RunState) -> int:
         """How many delegations lie between a run and its coordinator."""
@@ -311,6 +322,7 @@ class OpenJob:
             lambda: self.env.open_toolbox(
                 definition,
                 lambda: self._recorders[run_id].state.todos,
+                note=lambda event: self._note(run_id, event),
                 may_ask=state.delegated_by is None,
             ),
         )

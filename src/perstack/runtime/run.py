@@ -109,7 +109,7 @@ async def _perform(command: Command, recorder: Recorder, hands: Hands) -> None:
         case Generate():
             await generate(command, recorder, hands.tools)
         case CallTools():
-            await call_tools(command, recorder, hands.toolbox, hands.effects)
+            await call_tools(command, recorder, hands)
         case AnswerCall():
             await answer_call(command, recorder)
         case CallDelegates():

@@ -7,7 +7,7 @@ forgotten: it has another base, so the type checker refuses to record one.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -232,14 +232,38 @@ class SkillStderr(Recorded, tag="skillStderr", kw_only=True):
     message: str
 
 
-class SkillDisconnected(Recorded, tag="skillDisconnected", kw_only=True):
-    """A skill's server is gone."""
+class SkillReported(Recorded, tag="skillReport", kw_only=True):
+    """A skill's server told something in the protocol's own way, or its tools are not as listed.
+
+    `source`: the server speaks, or this runtime does, of a tool that is offered under
+    another name, left out or refused. `level` is the server's word for it: a level of
+    its log, or `progress`.
+    """
 
     skill_name: str
+    source: Literal["server", "runtime"]
+    level: str
+    message: str
+
+
+class SkillDisconnected(Recorded, tag="skillDisconnected", kw_only=True):
+    """A skill's server is gone. `reason` says why, unless it was needed no more.
+
+    `tools_lost`: it is not started again, so that the run goes on without its tools.
+    """
+
+    skill_name: str
+    reason: str | None = None
+    tools_lost: bool = False
 
 
 RuntimeEvent: TypeAlias = (
-    RuntimeInitialized | SkillStarting | SkillConnected | SkillStderr | SkillDisconnected
+    RuntimeInitialized
+    | SkillStarting
+    | SkillConnected
+    | SkillStderr
+    | SkillReported
+    | SkillDisconnected
 )
 RunFact: TypeAlias = (
     RunStarted

@@ -56,6 +56,12 @@ WRITING_TOOLS = frozenset(
 ORDERED_TOOLS = TODO_TOOLS | WRITING_TOOLS
 """Base tools whose calls run in the order of the reply."""
 
+OUTCOME_UNKNOWN = (
+    "This call was started and then interrupted, and its outcome is unknown: it may have taken "
+    "effect in part, in full, or not at all. Find out what is the case before you repeat it."
+)
+"""The answer to a call that was cut short and cannot simply be made again."""
+
 Effect: TypeAlias = Literal["none", "idempotent", "unknown"]
 """What a second call would do to the world: nothing, nothing more, or who knows."""
 

@@ -19,6 +19,8 @@ from perstack.schema.event import (
     RunCompleted,
     RunStarted,
     RuntimeInitialized,
+    SkillDisconnected,
+    SkillReported,
     ToolCallCompleted,
     ToolCallStarted,
     ToolsCalled,
@@ -44,6 +46,7 @@ OURS: Mapping[type[Data], tuple[str, ...]] = {
     Retried: ("cause", "waitMs"),
     RunCompleted: ("newMessage", "contextWindow"),
     RuntimeInitialized: ("notice",),
+    SkillDisconnected: ("reason", "toolsLost"),
     ThinkingPart: ("redacted",),
     ToolCall: ("problem",),
     ToolResult: ("isError",),
@@ -54,7 +57,7 @@ OURS: Mapping[type[Data], tuple[str, ...]] = {
 OURS_OF_EVENTS = ("seq",)
 """Fields of every recorded event that the reference's shape does not have."""
 
-OUR_EVENTS: tuple[type[Fact], ...] = (ToolCallStarted, ToolCallCompleted)
+OUR_EVENTS: tuple[type[Fact], ...] = (ToolCallStarted, ToolCallCompleted, SkillReported)
 """Events that the reference does not have."""
 
 _shallow = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -1,0 +1,66 @@
+"""MCP servers as tools: what a transport, a session and a skill are to one another.
+
+Bytes come and go over a `Transport`; a `Session` speaks the protocol over it; a skill
+(`skills.mcp.skill`) is one declared server with its session, its tools and its restarts.
+https://modelcontextprotocol.io/specification
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from perstack.schema.event import RuntimeEvent
+
+Note: TypeAlias = "Callable[[RuntimeEvent], Awaitable[None]]"
+"""Writes a fact about a skill into its run's log."""
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""The longest message that is read; what is longer is dropped, or ends the server."""
+MAX_BAD_MESSAGES = 100
+"""Messages that are none, or answer nothing, before a server is given up."""
+MAX_TOOLS = 512
+MAX_PAGES = 64
+MAX_TOOL_BYTES = 256 * 1024
+"""Of one tool: its description and its schema."""
+MAX_TOOLS_BYTES = 4 * 1024 * 1024
+"""Of all tools of one server."""
+
+
+class Patience(NamedTuple):
+    """How long a server may take, in seconds, for each of its phases."""
+
+    start: float = 60.0
+    listing: float = 30.0
+    call: float = 300.0
+    stop: float = 3.0
+
+
+class ServerGone(Exception):
+    """The server ended, hung up, or was given up. Its message says why, for the model."""
+
+
+class ServerRefused(Exception):
+    """The server answered a request with an error of the protocol."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Transport(Protocol):
+    """Messages to and from one server, each a JSON text, alive between entering and leaving.
+
+    Contract: `receive` gives messages whole and within `MAX_MESSAGE_BYTES`, and raises
+    ServerGone at the end; `send` raises ServerGone where nobody takes it. Leaving ends
+    the server with everything it started, also when cancelled.
+    """
+
+    async def send(self, message: bytes) -> None:
+        """Send one message."""
+        ...
+
+    async def receive(self) -> bytes:
+        """The next message."""
+        ...

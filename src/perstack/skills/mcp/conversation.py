@@ -1,0 +1,239 @@
+"""Questions and answers with one server: who asked what, and who waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Self
+
+import anyio
+import msgspec
+from msgspec import Raw
+
+from perstack.schema.message import Json
+from perstack.skills.mcp import MAX_BAD_MESSAGES, ServerGone, ServerRefused, Transport
+from perstack.skills.mcp.protocol import (
+    Logged,
+    Message,
+    Problem,
+    Progress,
+    Unreadable,
+    decode,
+    encode,
+    notification,
+    reply,
+    request,
+)
+from perstack.skills.mcp.trickle import Trickle
+
+MAX_REPLIES = 64
+"""Answers to a server that are on their way at once; what it asks beyond them gets none."""
+
+_COURTESY = 1.0
+"""Seconds a notice may take that nobody waits for."""
+_MAX_REASON = 4000
+NO_META: Json = {}
+
+_message = msgspec.json.Decoder(Message)
+_logged = msgspec.json.Decoder(Logged)
+_progress = msgspec.json.Decoder(Progress)
+
+
+class _Question:
+    """Something asked, and its answer once it is there."""
+
+    def __init__(self) -> None:
+        self.answered = anyio.Event()
+        self.result: Raw | None = None
+        self.problem: Problem | None = None
+
+
+class Conversation:
+    """What is said over a transport, by one task that reads, between entering and leaving.
+
+    Contract: every answer goes to the question of its number. What is no message,
+    or answers nothing that was asked, is counted, and beyond MAX_BAD_MESSAGES
+    the server is given up: from then on, as after its end, every question
+    raises ServerGone with the same reason.
+    """
+
+    def __init__(self, transport: Transport, say: Callable[[str, str], None]) -> None:
+        self.have_tools_changed = False
+        self._transport = transport
+        self._level = "info"
+        self._lines = Trickle(lambda text: say(self._level, text))
+        self._numbers = itertools.count(1)
+        self._open: dict[int, _Question] = {}
+        self._called_off: set[int] = set()
+        self._gone: str | None = None
+        self._bad = 0
+        self._replies = 0
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._listen)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        self._lines.flush()
+
+    @property
+    def gone(self) -> str | None:
+        """Why the server is gone, once that is known."""
+        return self._gone
+
+    @contextlib.contextmanager
+    def limit(self, seconds: float, failure: str) -> Generator[None]:
+        """Raise TimeoutError, with a sentence for the model, once the time is over."""
+        with anyio.move_on_after(seconds) as scope:
+            yield
+        if scope.cancelled_caught:
+            raise TimeoutError(f"The server {failure} within {seconds:g} seconds.")
+
+    async def ask(
+        self,
+        method: str,
+        params: Json,
+        meta: Json = NO_META,
+        *,
+        is_cancellable: bool = True,
+        has_progress: bool = False,
+    ) -> Raw:
+        """The result of one request. Cancelled, it tells the server, where that is allowed.
+
+        Raises:
+            ServerGone: there will be no answer.
+            ServerRefused: the answer is an error.
+        """
+        if self._gone is not None:
+            raise ServerGone(self._gone)
+        number = next(self._numbers)
+        if has_progress:
+            meta = {**meta, "progressToken": number}
+        if meta:
+            params = {**params, "_meta": meta}
+        question = self._open[number] = _Question()
+        try:
+            await self._transport.send(request(number, method, params))
+            await question.answered.wait()
+        except anyio.get_cancelled_exc_class():
+            self._called_off.add(number)
+            if is_cancellable and self._gone is None:
+                self._tasks.start_soon(self._call_off, number)
+            raise
+        finally:
+            del self._open[number]
+        if question.problem is not None:
+            raise ServerRefused(question.problem.code, question.problem.message[:_MAX_REASON])
+        if question.result is None:
+            raise ServerGone(self._gone or "The server is gone.")
+        return question.result
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                self._take(await self._transport.receive())
+        except ServerGone as gone:
+            self._gone = str(gone)
+        for question in self._open.values():
+            question.answered.set()
+
+    def _take(self, data: bytes) -> None:
+        try:
+            message = decode(_message, data)
+        except Unreadable:
+            self._count("no message")
+            return
+        if message.jsonrpc != "2.0":
+            self._count("no message of JSON-RPC 2.0")
+        elif message.is_answer:
+            self._answer(message)
+        elif message.method is None:
+            self._count("neither a question nor an answer")
+        elif message.id is None:
+            self._note(message.method, message.params)
+        else:
+            self._reply(message)
+
+    def _answer(self, message: Message) -> None:
+        number = message.id
+        if not isinstance(number, int):
+            self._count("an answer to nothing")
+        elif number in self._called_off:
+            self._called_off.discard(number)
+        elif (question := self._open.get(number)) is None or question.answered.is_set():
+            self._count("an answer to nothing")
+        else:
+            question.result, question.problem = message.result, message.problem
+            question.answered.set()
+
+    def _note(self, method: str, params: Raw) -> None:
+        """Hear a notification. Most are for others than us."""
+        if method == "notifications/tools/list_changed":
+            self.have_tools_changed = True
+        elif method not in {"notifications/message", "notifications/progress"}:
+            return
+        elif not self._lines.is_open:
+            self._lines.leave_out(1)
+        elif method == "notifications/message":
+            self._log(params)
+        else:
+            self._progress(params)
+
+    def _log(self, params: Raw) -> None:
+        try:
+            logged = decode(_logged, params)
+        except Unreadable:
+            self._count("a note that is none")
+            return
+        data = logged.data
+        self._level = logged.level
+        self._lines.add(data if isinstance(data, str) else encode(data).decode())
+
+    def _progress(self, params: Raw) -> None:
+        try:
+            progress = decode(_progress, params)
+        except Unreadable:
+            self._count("a note that is none")
+            return
+        if progress.progress_token in self._open:
+            self._level = "progress"
+            self._lines.add(progress.text)
+
+    def _reply(self, message: Message) -> None:
+        """Answer, beside everything else: the server may not read before it is read itself."""
+        if self._replies == MAX_REPLIES:
+            self._count("more questions than it reads answers")
+            return
+        self._replies += 1
+        self._tasks.start_soon(self._send_reply, reply(message))
+
+    async def _send_reply(self, data: bytes) -> None:
+        try:
+            with contextlib.suppress(ServerGone):
+                await self._transport.send(data)
+        finally:
+            self._replies -= 1
+
+    async def _call_off(self, number: int) -> None:
+        about: Json = {"requestId": number, "reason": "Nobody waits for the answer any more."}
+        with contextlib.suppress(ServerGone), anyio.move_on_after(_COURTESY):
+            await self._transport.send(notification("notifications/cancelled", about))
+
+    def _count(self, what: str) -> None:
+        self._bad += 1
+        if self._bad > MAX_BAD_MESSAGES:
+            raise ServerGone(
+                f"The server was given up after {self._bad} messages that make no sense. "
+                f"The last was {what}."
+            )

@@ -1,0 +1,62 @@
+"""The tools of one server, taken page by page, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Raw
+
+from perstack.skills.mcp import MAX_TOOL_BYTES, MAX_TOOLS, MAX_TOOLS_BYTES
+from perstack.skills.mcp.protocol import ServerTool, ToolEntry, Unreadable, decode
+
+_entry = msgspec.json.Decoder(ToolEntry)
+
+
+class Listing:
+    """Tools within the caps. Of what is left out `say` gets (level, text), a reason once."""
+
+    def __init__(self, say: Callable[[str, str], None]) -> None:
+        self._say = say
+        self._said: set[str] = set()
+        self._tools: list[ServerTool] = []
+        self._size = 0
+
+    @property
+    def tools(self) -> tuple[ServerTool, ...]:
+        """What was taken, in the server's order."""
+        return tuple(self._tools)
+
+    def add(self, entries: Sequence[Raw]) -> bool:
+        """Take a page; False where there is room for no more."""
+        for entry in entries:
+            size = len(memoryview(entry))
+            if size > MAX_TOOL_BYTES:
+                self._warn(f"Tools of more than {MAX_TOOL_BYTES >> 10} KiB were left out.")
+                continue
+            self._size += size
+            if len(self._tools) == MAX_TOOLS or self._size > MAX_TOOLS_BYTES:
+                self._warn(f"Only the first {len(self._tools)} tools were taken.")
+                return False
+            self._take(entry)
+        return True
+
+    def _take(self, entry: Raw) -> None:
+        try:
+            tool = decode(_entry, entry)
+        except Unreadable:
+            self._warn("What is no tool in the list of tools was left out.")
+            return
+        self._tools.append(
+            ServerTool(
+                tool.name,
+                tool.description or "",
+                tool.input_schema or {"type": "object"},
+                tool.annotations or {},
+            )
+        )
+
+    def _warn(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._say("warning", text)

@@ -1,0 +1,191 @@
+"""One server, spoken to: its handshake, its tools, and calls of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from perstack.schema.message import Json
+from perstack.skills.mcp import MAX_PAGES, Patience, ServerRefused, Transport
+from perstack.skills.mcp.conversation import Conversation
+from perstack.skills.mcp.listing import Listing
+from perstack.skills.mcp.protocol import (
+    HANDSHAKE,
+    STATELESS,
+    UNREADABLE,
+    CallResult,
+    Discovery,
+    Page,
+    Result,
+    ServerInfo,
+    ServerTool,
+    Unreadable,
+    Welcome,
+    decode,
+    hello,
+    notification,
+    stateless_meta,
+)
+
+__all__ = ["CallResult", "OpenTransport", "ServerInfo", "ServerTool", "Session"]
+
+T = TypeVar("T")
+
+_PATIENCE = Patience()
+_INITIALIZE = "initialize"
+_DISCOVER = "server/discover"
+_LIST = "tools/list"
+_CALL = "tools/call"
+
+_welcome = msgspec.json.Decoder(Welcome)
+_discovery = msgspec.json.Decoder(Discovery)
+_page = msgspec.json.Decoder(Page)
+_result = msgspec.json.Decoder(Result)
+_object = msgspec.json.Decoder(dict[str, object])
+
+
+class OpenTransport(Transport, Protocol):
+    """A transport and its life: the server is there between entering and leaving."""
+
+    async def __aenter__(self) -> object: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None: ...
+
+
+class Session:
+    """A server that is spoken to between entering and leaving.
+
+    Contract: leaving ends the server, also when cancelled. Calls may run
+    concurrently; one that is cancelled, or takes too long, is called off. Every
+    method raises ServerGone where the server is gone, ServerRefused where it answers
+    with an error or with nothing that makes sense, and TimeoutError where its time
+    is over. `on_message` gets (level, text) of what the server logs and how far its
+    calls have come ("progress"), at a bearable rate, and of what is left out.
+    """
+
+    def __init__(
+        self,
+        transport: OpenTransport,
+        *,
+        patience: Patience = _PATIENCE,
+        on_message: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._transport = transport
+        self._patience = patience
+        self._say = on_message or _ignore
+        self._talk = Conversation(transport, self._say)
+        self._stack = AsyncExitStack()
+        self._meta: Json = {}
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._transport)
+            await stack.enter_async_context(self._talk)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    @property
+    def gone(self) -> str | None:
+        """Why the server is gone, once that is known. Nothing asked from then on reaches it."""
+        return self._talk.gone
+
+    @property
+    def have_tools_changed(self) -> bool:
+        """Whether the server has said that its tools are others now. Nobody acts on it."""
+        return self._talk.have_tools_changed
+
+    async def start(self) -> ServerInfo:
+        """Shake hands.
+
+        `initialize` comes first: every server of the handshake needs it, and one of the
+        stateless revision alone answers with an error and is asked the other way. The
+        other order would cost most servers a round trip and end some: those that take
+        anything else before `initialize` for a reason to stop.
+        """
+        with self._talk.limit(self._patience.start, "did not start"):
+            try:
+                answer = await self._talk.ask(_INITIALIZE, hello(), is_cancellable=False)
+            except ServerRefused as refused:
+                return await self._discover(refused)
+            welcome = _read(_welcome, answer, _INITIALIZE)
+            if welcome.protocol_version not in HANDSHAKE:
+                raise _strange([welcome.protocol_version])
+            await self._transport.send(notification("notifications/initialized"))
+        named = welcome.server_info
+        raw = _read(_object, answer, _INITIALIZE)
+        return ServerInfo(named.name, named.version, welcome.protocol_version, raw)
+
+    async def tools(self) -> tuple[ServerTool, ...]:
+        """All its tools, as it orders them, within the caps; what is left out is told."""
+        listing = Listing(self._say)
+        with self._talk.limit(self._patience.listing, "did not list its tools"):
+            cursor: str | None = None
+            for _ in range(MAX_PAGES):
+                params: Json = {} if cursor is None else {"cursor": cursor}
+                answer = await self._talk.ask(_LIST, params, self._meta)
+                page = _read(_page, answer, _LIST)
+                cursor = page.next_cursor
+                if not listing.add(page.tools) or cursor is None:
+                    break
+            else:
+                self._say("warning", f"Only the first {MAX_PAGES} pages of tools were read.")
+        return listing.tools
+
+    async def call(self, name: str, args: Json) -> CallResult:
+        """What the tool answers."""
+        params: Json = {"name": name, "arguments": args}
+        with self._talk.limit(self._patience.call, "did not answer the call"):
+            answer = await self._talk.ask(_CALL, params, self._meta, has_progress=True)
+        result = _read(_result, answer, _CALL)
+        if result.result_type not in {None, "complete"}:
+            raise ServerRefused(UNREADABLE, "The tool wants input that nobody here can give.")
+        content = tuple(result.content or ())
+        return CallResult(content, result.structured_content, is_error=bool(result.is_error))
+
+    async def _discover(self, refused: ServerRefused) -> ServerInfo:
+        """Speak to a server that knows no `initialize`."""
+        self._meta = stateless_meta()
+        try:
+            answer = await self._talk.ask(_DISCOVER, {}, self._meta, is_cancellable=False)
+        except ServerRefused:
+            raise refused from None
+        found = _read(_discovery, answer, _DISCOVER)
+        if STATELESS not in found.supported_versions:
+            raise _strange(found.supported_versions)
+        raw = _read(_object, answer, _DISCOVER)
+        return ServerInfo(found.named.name, found.named.version, STATELESS, raw)
+
+
+def _read(decoder: msgspec.json.Decoder[T], answer: Raw, method: str) -> T:
+    try:
+        return decode(decoder, answer)
+    except Unreadable as error:
+        raise ServerRefused(UNREADABLE, f"What it answered to {method} is no answer.") from error
+
+
+def _strange(versions: list[str]) -> ServerRefused:
+    theirs = ", ".join(versions)[:200] or "none"
+    ours = ", ".join((STATELESS, *HANDSHAKE))
+    return ServerRefused(UNREADABLE, f"The server speaks protocol {theirs}; known are {ours}.")
+
+
+def _ignore(level: str, text: str) -> None:
+    """Nobody listens."""

@@ -1,0 +1,248 @@
+"""McpSkill: one declared server, with its life, its tools and its restarts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from perstack.schema.event import SkillConnected, SkillDisconnected, SkillStarting
+from perstack.schema.message import TextPart
+from perstack.schema.tool import OUTCOME_UNKNOWN, ToolOutput
+from perstack.skills.mcp import Patience, ServerGone, ServerRefused
+from perstack.skills.mcp.changes import changes_of
+from perstack.skills.mcp.command import arguments_of, command_of
+from perstack.skills.mcp.environment import server_environment
+from perstack.skills.mcp.protocol import UNREADABLE
+from perstack.skills.mcp.reports import Reports
+from perstack.skills.mcp.results import parts_of
+from perstack.skills.mcp.schemas import schema_problem
+from perstack.skills.mcp.session import Session
+from perstack.skills.mcp.stdio import StdioTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perstack.schema.message import Json
+    from perstack.schema.skill import McpStdioSkill
+    from perstack.skills.mcp import Note
+    from perstack.skills.mcp.protocol import ServerInfo, ServerTool
+
+MAX_RESTARTS = 3
+"""How often a server that ended is started anew in one run."""
+
+_MAX_REASON = 2000
+_MAX_INFO = 200
+
+
+class _Life:
+    """One process of the server. It is up while it has a session; `problem` says why it ended.
+
+    `number` counts the restarts before it.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.settled = anyio.Event()
+        self.over = anyio.Event()
+        self.scope = anyio.CancelScope()
+        self.session: Session | None = None
+        self.problem = ""
+
+    def fail(self, reason: str) -> None:
+        """It is of no use any more."""
+        self.problem = self.problem or reason[:_MAX_REASON]
+        self.over.set()
+        self.settled.set()
+
+
+class McpSkill:
+    """A stdio server that lives in the task which runs `keep`, from there until `close`.
+
+    Contract: nothing raises for the server's sake. One that cannot be started has no
+    tools, and its end is noted with the reason. One that ended later is started anew
+    by the next call, `MAX_RESTARTS` times; a tool that is not the same then is
+    refused. `tools` are those that `pick` and `omit` leave, of the first start.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        skill: McpStdioSkill,
+        *,
+        workspace: str,
+        environ: Mapping[str, str],
+        note: Note,
+        patience: Patience,
+    ) -> None:
+        self.name = name
+        self.tools: tuple[ServerTool, ...] = ()
+        self._skill = skill
+        self._workspace = workspace
+        self._env = server_environment(environ, skill.required_env)
+        self._note = note
+        self._patience = patience
+        secrets = {name: self._env[name] for name in skill.required_env if name in self._env}
+        self.reports = Reports(name, note, secrets)
+        self._life = _Life(0)
+        self._wanted = anyio.Event()
+        self._was_up = False
+        self._is_closed = False
+        self._refused: dict[str, str] = {}
+
+    async def keep(self) -> None:
+        """Run the server, and run it again when a call wants it, until it is closed."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.reports.pump)
+            while not self._is_closed:
+                await self._live(self._life)
+                await self._wanted.wait()
+                self._wanted = anyio.Event()
+            tasks.cancel_scope.cancel()
+
+    async def settled(self) -> None:
+        """Return once the server is up, or will not be."""
+        await self._life.settled.wait()
+
+    def close(self) -> None:
+        """End the server. One that is being started is given up at once."""
+        self._is_closed = True
+        self._wanted.set()
+        self._life.over.set()
+        if self._life.session is None:
+            self._life.scope.cancel()
+
+    async def call(self, tool: str, args: Json) -> ToolOutput:
+        """What the server's tool answers."""
+        life = await self._up()
+        if life.session is None:
+            return _failed(f"The skill {self.name} is not running: {life.problem}")
+        if difference := self._refused.get(tool):
+            return _failed(f"The tool is refused. {difference}")
+        try:
+            return parts_of(await life.session.call(tool, args))
+        except ServerGone as gone:
+            life.fail(self._reason(gone))
+            return _failed(f"{OUTCOME_UNKNOWN}\n{gone}")
+        except TimeoutError as late:
+            return _failed(f"{late} {OUTCOME_UNKNOWN}")
+        except ServerRefused as refused:
+            return _failed(str(refused) or f"The server refused with the error {refused.code}.")
+
+    async def _up(self) -> _Life:
+        """The life to call, a new one where the last is over and one is left."""
+        life = self._life
+        if life.session is not None and life.session.gone is not None:
+            life.fail(self._reason(ServerGone(life.session.gone)))
+        if life.over.is_set() and not self._is_last(life) and not self._is_closed:
+            life = self._life = _Life(life.number + 1)
+            self._wanted.set()
+        await life.settled.wait()
+        if life.over.is_set():
+            life.session = None
+            life.problem = life.problem or "It was ended."
+        return life
+
+    def _is_last(self, life: _Life) -> bool:
+        return not self._was_up or life.number >= MAX_RESTARTS
+
+    async def _live(self, life: _Life) -> None:
+        """One life, with its events. Whatever ends it is a reason, and no crash."""
+        command, args = self._skill.command, arguments_of(self._skill)
+        await self._note(SkillStarting(skill_name=self.name, command=command, args=args))
+        try:
+            with life.scope:
+                await self._serve(life)
+        except Exception as error:  # noqa: BLE001 - a server's trouble is its own, whatever it is
+            life.fail(self._reason(error))
+        finally:
+            life.session = None
+            life.over.set()
+            life.settled.set()
+            with anyio.CancelScope(shield=True):
+                await self.reports.finish()
+                await self._note(
+                    SkillDisconnected(
+                        skill_name=self.name,
+                        reason=life.problem or None,
+                        tools_lost=bool(life.problem) and self._is_last(life),
+                    )
+                )
+
+    async def _serve(self, life: _Life) -> None:
+        began = anyio.current_time()
+        command = command_of(self._skill, self._workspace, self._env)
+        transport = StdioTransport(command, self.reports.stderr, stop=self._patience.stop)
+        async with Session(
+            transport, patience=self._patience, on_message=self.reports.message
+        ) as session:
+            spawned = anyio.current_time()
+            info = await session.start()
+            shaken = anyio.current_time()
+            tools = await session.tools()
+            await self._note(self._connected(info, (began, spawned, shaken, anyio.current_time())))
+            self._take(tools)
+            life.session = session
+            life.settled.set()
+            await life.over.wait()
+
+    def _connected(
+        self, info: ServerInfo, times: tuple[float, float, float, float]
+    ) -> SkillConnected:
+        began, spawned, shaken, listed = times
+        return SkillConnected(
+            skill_name=self.name,
+            server_info={"name": info.name[:_MAX_INFO], "version": info.version[:_MAX_INFO]},
+            spawn_duration_ms=_ms(spawned - began),
+            handshake_duration_ms=_ms(shaken - spawned),
+            tool_discovery_duration_ms=_ms(listed - shaken),
+            connect_duration_ms=_ms(shaken - began),
+            total_duration_ms=_ms(listed - began),
+        )
+
+    def _take(self, listed: tuple[ServerTool, ...]) -> None:
+        """The tools of a first start; of a later one, what has changed."""
+        found: dict[str, ServerTool] = {}
+        for tool in listed:
+            if found.setdefault(tool.name, tool) is not tool:
+                self.reports.warn(f"The tool {tool.name[:100]!r} is listed twice; the first counts")
+        if not self._was_up:
+            self._was_up = True
+            self.tools = tuple(tool for tool in found.values() if self._is_offered(tool))
+            for name in (*self._skill.pick, *self._skill.omit):
+                if name not in found:
+                    self.reports.warn(f"There is no tool {name!r}, which pick or omit names")
+            return
+        self._refused = changes_of({tool.name: tool for tool in self.tools}, found)
+        for name, difference in self._refused.items():
+            self.reports.warn(f"The tool {name[:100]!r} is refused. {difference}")
+
+    def _is_offered(self, tool: ServerTool) -> bool:
+        pick, omit = self._skill.pick, self._skill.omit
+        if (pick and tool.name not in pick) or tool.name in omit:
+            return False
+        problem = "it has no name" if not tool.name else schema_problem(tool.input_schema)
+        if problem is not None:
+            self.reports.warn(f"The tool {tool.name[:100]!r} is left out: {problem}")
+        return problem is None
+
+    def _reason(self, error: Exception) -> str:
+        """Why a life is over. The first line is in words of ours, and what follows may not be."""
+        match error:
+            case ServerGone() | TimeoutError():
+                words = str(error).replace(" It printed:\n", "\nIt printed:\n", 1)
+            case ServerRefused(code=code) if code == UNREADABLE:
+                words = f"The server does not speak the protocol as it should.\n{error}"
+            case ServerRefused(code=code):
+                words = f"The server answered with the error {code}.\nIt said: {error}"
+            case _:
+                words = f"{type(error).__name__}: {error}"
+        return self.reports.without_secrets(words)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+def _failed(text: str) -> ToolOutput:
+    return ToolOutput(contents=(TextPart(text=text),), is_error=True)

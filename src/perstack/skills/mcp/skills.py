@@ -1,0 +1,124 @@
+"""McpSkills: all stdio servers of one run, as one source of tools."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import anyio
+
+from perstack.schema.message import TextPart
+from perstack.schema.tool import ToolDefinition, ToolOutput
+from perstack.skills.mcp import Patience
+from perstack.skills.mcp.names import names_of
+from perstack.skills.mcp.schemas import sendable
+from perstack.skills.mcp.skill import McpSkill
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from perstack.schema.message import Json
+    from perstack.schema.skill import McpStdioSkill
+    from perstack.skills.mcp import Note
+    from perstack.skills.mcp.names import Named
+    from perstack.skills.mcp.protocol import ServerTool
+
+_PATIENCE = Patience()
+
+
+class McpSkills:
+    """The servers of a run, started and ended side by side, each in a task of its own.
+
+    Contract: as ToolSource says. Entering waits until each server has listed its tools or
+    has failed; one that fails is noted, and takes none of the others down. Leaving
+    ends them all, also when cancelled. `environ` is what a server's environment is
+    chosen from. `taken` are names that no tool of theirs may have.
+    """
+
+    def __init__(
+        self,
+        skills: Mapping[str, McpStdioSkill],
+        *,
+        workspace: Path,
+        environ: Mapping[str, str],
+        note: Note,
+        taken: Collection[str],
+        patience: Patience = _PATIENCE,
+    ) -> None:
+        self._skills = {
+            name: McpSkill(
+                name,
+                skill,
+                workspace=str(workspace),
+                environ=environ,
+                note=note,
+                patience=patience,
+            )
+            for name, skill in skills.items()
+        }
+        self._taken = taken
+        self._stack = AsyncExitStack()
+        self._named: dict[str, Named] = {}
+        self._definitions: tuple[ToolDefinition, ...] = ()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opened:
+            tasks = await opened.enter_async_context(anyio.create_task_group())
+            for skill in self._skills.values():
+                tasks.start_soon(skill.keep)
+            for skill in self._skills.values():
+                await skill.settled()
+            self._name()
+            for skill in self._skills.values():
+                await skill.reports.flush()
+            self._stack = opened.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for skill in self._skills.values():
+            skill.close()
+        await self._stack.aclose()
+
+    def tools(self) -> Sequence[ToolDefinition]:
+        """Every tool of every server that was started, in the order of their declarations."""
+        return self._definitions
+
+    async def call(self, name: str, args: Json) -> ToolOutput:
+        """What the tool answers. One that was not offered is not called."""
+        named = self._named.get(name)
+        if named is None:
+            text = f"There is no tool named {name}."
+            return ToolOutput(contents=(TextPart(text=text),), is_error=True)
+        return await self._skills[named.skill].call(named.tool, args)
+
+    def _name(self) -> None:
+        """Give each tool its name, and say so where it is not its own."""
+        skills = self._skills.values()
+        tools = {(skill.name, tool.name): tool for skill in skills for tool in skill.tools}
+        lists = [(skill.name, [tool.name for tool in skill.tools]) for skill in skills]
+        named = names_of(lists, self._taken)
+        for one in named:
+            if one.name != one.tool:
+                self._skills[one.skill].reports.warn(
+                    f"The tool {one.tool[:100]!r} is offered as {one.name}"
+                )
+        self._named = {one.name: one for one in named}
+        self._definitions = tuple(_definition(one, tools[one.skill, one.tool]) for one in named)
+
+
+def _definition(named: Named, tool: ServerTool) -> ToolDefinition:
+    """The tool as a model sees it. Nobody vouches for what a server says of its effects."""
+    return ToolDefinition(
+        skill_name=named.skill,
+        name=named.name,
+        description=tool.description or f"{named.tool[:100]} of the skill {named.skill}",
+        input_schema=sendable(tool.input_schema),
+    )
