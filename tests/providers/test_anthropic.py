@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from perstack.errors import ConfigurationError
-from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta, http
+from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta, http, transport_logs
 from perstack.providers.anthropic_stream import ReplyBuilder
 from perstack.providers.redaction import Redaction
 from perstack.providers.table import open_provider
@@ -400,6 +400,65 @@ async def test_the_key_is_in_no_failure_repr_or_log(ask, caplog, monkeypatch):
         assert secret not in text
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 500 %s\r\nx-echo: %s\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 307 No\r\nlocation: /%s\r\nx-echo: %s\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 %s %s\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n%s %s\r\n\r\n",
+    ],
+)
+async def test_a_key_that_a_server_echoes_in_its_head_is_in_no_log(ask, caplog, answer):
+    caplog.set_level(logging.DEBUG)
+    key = b"sk-ant-canary-4f1d9c27"
+    async with raw_server(answer % (key, key)) as url:
+        asking = ask(url)
+        assert asking.key == key.decode()
+        told = repr(await asking.failure())
+    logging.getLogger("elsewhere").debug("said")
+    assert key.decode() not in told + caplog.text
+    assert "said" in caplog.text
+
+
+async def test_warnings_of_the_http_client_are_still_logged(ask, caplog):
+    caplog.set_level(logging.DEBUG)
+    for name in transport_logs.LOGGERS:
+        for _ in range(2):
+            ask("http://127.0.0.1:9")
+        assert len(logging.getLogger(name).filters) == 1
+        logging.getLogger(name).info("quiet")
+        logging.getLogger(name).warning("loud %s", name)
+    assert [record.args for record in caplog.records] == [
+        (name,) for name in transport_logs.LOGGERS
+    ]
+
+
+async def test_what_waits_behind_the_deadline_is_not_read(ask):
+    parts = [b"data: " + event(type="ping") + b"\n\n"] * 3
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+    body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+    async with raw_server(head + b"transfer-encoding: chunked\r\n\r\n" + body) as url:
+        endpoint = http.Endpoint(url, {}, {}, ())
+        async with endpoint.post(b"{}", 300) as answer:
+            assert isinstance(await answer.read(), list)
+            await anyio.sleep_until(answer.deadline)
+            await anyio.lowlevel.checkpoint()
+            late = await answer.read()
+        await endpoint.aclose()
+    assert isinstance(late, Failure)
+    assert late.error.name == "TimedOut"
+
+
+async def test_a_reply_that_was_complete_at_the_deadline_counts(ask, ask_for):
+    last = None
+    async with serve_model([msgspec.structs.replace(HELLO, write="whole")]) as server:
+        async for last in ask(server.url).provider.generate(ask_for(timeout=300)):
+            if isinstance(last, TextDelta):
+                await anyio.sleep(0.3)  # past the deadline
+    assert isinstance(last, Reply), last
+
+
 @pytest.mark.parametrize("trouble", ["hang", "stall"])
 async def test_a_cancelled_generation_hangs_up(ask, ask_for, trouble):
     async with serve_model([ReplySpec(text="abc", trouble=trouble)]) as server:
@@ -664,6 +723,33 @@ async def test_thinking_that_the_vendor_refuses_is_left_out_from_then_on(ask, as
     assert ["c3RhbGU=" in body for body in bodies] == [True, False, False]
     assert "signature-" in bodies[2]  # what it thought since goes back
     assert '"tool_use"' in bodies[1]
+
+
+async def test_a_second_try_without_thinking_has_the_deadline_of_the_first(
+    ask, ask_for, monkeypatch
+):
+    deadlines: list[float] = []
+    close = http.Answer._close
+
+    async def noted(answer: http.Answer) -> None:
+        deadlines.append(answer.deadline)
+        await close(answer)
+
+    monkeypatch.setattr(http.Answer, "_close", noted)
+    refused = ReplySpec(status=400, error=("invalid_request_error", "thinking signature"))
+    thought = ThinkingPart(thinking="Hm.", signature="c3RhbGU=")
+    history = History(
+        [
+            user_message("0", "go"),
+            ExpertMessage(id="1", contents=(thought, TextPart(text="a"))),
+            user_message("2", "more"),
+        ]
+    )
+    async with serve_model([refused, HELLO]) as server:
+        await ask(server.url).reply(msgspec.structs.replace(ask_for(), messages=history))
+        assert len(server.requests) == 2
+    first, second = deadlines
+    assert first == second
 
 
 async def test_a_refusal_that_leaving_thinking_out_cannot_mend_is_final(ask):

@@ -14,6 +14,7 @@ from perstack.providers import Failure
 from perstack.providers.anthropic_stream import ReplyBuilder
 from perstack.providers.failure import MAX_BODY, MAX_MESSAGE, status_failure, vendor_failure
 from perstack.providers.redaction import MAX_TEXT, Redaction
+from perstack.schema.settings import ProviderSettings, Settings
 
 KEY = "sk-ant-canary-Zq7vW2xY9kLmN4pR8sT1+/=aB3"
 HIDES = Redaction((KEY,))
@@ -162,3 +163,11 @@ def test_a_huge_text_costs_no_more_than_a_long_one():
 
 def test_secrets_do_not_show():
     assert KEY not in repr(HIDES)
+
+
+def test_settings_show_the_names_of_headers_alone():
+    provider = ProviderSettings(headers={"authorization": "Bearer sk-1234567890"}, region="eu")
+    shown = repr(Settings(provider=provider)) + repr(provider) + str(provider.__rich_repr__())
+    assert "1234567890" not in shown
+    assert "headers=['authorization']" in repr(provider)
+    assert "region='eu'" in repr(provider)

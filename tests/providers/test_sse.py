@@ -57,3 +57,17 @@ def test_an_event_without_end_is_refused_before_it_fills_the_memory(ending):
 def test_many_short_events_pass_a_limit_meant_for_one():
     splitter = EventSplitter(limit=1000)
     assert sum(len(splitter.feed(b"data: " + b"x" * 400 + b"\n\n")) for _ in range(50)) == 50
+
+
+def test_comments_between_events_are_no_event_however_long_they_go_on():
+    splitter = EventSplitter(limit=1000)
+    comment = b": still here\n\n" * 10
+    assert [splitter.feed(comment) for _ in range(50)] == [[]] * 50
+    assert splitter.feed(b"data: 1\n\n") == [b"1"]
+
+
+def test_a_comment_without_end_is_refused():
+    splitter = EventSplitter(limit=1000)
+    assert splitter.feed(b": still here" * 80) == []
+    with pytest.raises(EventTooLong):
+        splitter.feed(b": still here" * 80)

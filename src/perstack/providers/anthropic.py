@@ -51,13 +51,17 @@ class AnthropicModel:
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Generated, None]:
         """One reply to `request`, streamed.
 
-        Where the vendor refuses thinking of earlier replies, it is asked once more without.
+        Where the vendor refuses thinking of earlier replies, it is asked once more without,
+        and has what is left of the request's time.
         """
         names = {wire_name(tool.name): tool.name for tool in request.tools}
         last: Reply | Failure | None = None
+        deadline = 0.0
         while last is None:
             builder = ReplyBuilder(names, self._endpoint.redaction)
-            async with self._endpoint.post(request_body(request), request.timeout) as answer:
+            body = request_body(request)
+            async with self._endpoint.post(body, request.timeout, deadline) as answer:
+                deadline = answer.deadline  # for both tries
                 while not builder.is_done:
                     events = await answer.read()
                     if isinstance(events, Failure):

@@ -5,15 +5,15 @@ https://docs.claude.com/en/docs/build-with-claude/streaming
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
-from perstack.providers.failure import trouble, vendor_failure
+from perstack.providers.failure import too_large, trouble, vendor_failure
+from perstack.providers.limits import Arguments, Held, HeldKind, ReplyTooLarge
 from perstack.providers.redaction import Redaction
-from perstack.providers.wire import arguments
+from perstack.providers.wire import arguments, evened_json, tokens
 from perstack.schema.message import ExpertPart, TextPart, ThinkingPart, ToolCallPart
 from perstack.schema.usage import Usage
 
@@ -58,7 +58,7 @@ class _Block(msgspec.Struct):
     thinking: str = ""
     signature: str = ""
     data: str = ""
-    input: object = None
+    input: msgspec.Raw = msgspec.Raw()
 
 
 class _Delta(msgspec.Struct):
@@ -94,15 +94,32 @@ _decode_name = msgspec.json.Decoder(_Named).decode
 
 
 class _OpenBlock:
-    """A content block while it arrives."""
+    """A content block while it arrives. Counts what it holds in `held`."""
 
-    __slots__ = ("pieces", "signature", "start")
+    __slots__ = ("_held", "_kind", "arguments", "given", "pieces", "signature", "start")
 
-    def __init__(self, start: _Block) -> None:
+    def __init__(self, start: _Block, held: Held) -> None:
         self.start = start
+        self._held = held
+        self._kind: HeldKind = "thinking" if start.type == "thinking" else "text"
+        self.arguments = Arguments(held)
+        # Kept as text: decoded here and again encoded it would take much more room.
+        self.given = bytes(start.input).decode(errors="replace")
+        start.input = msgspec.Raw()
         opening = start.thinking if start.type == "thinking" else start.text
         self.pieces = [opening] if opening else []
         self.signature = [start.signature]
+
+    def grow(self, delta: _Delta) -> None:
+        """Keep what `delta` adds. Raises ReplyTooLarge."""
+        if piece := delta.text or delta.thinking:
+            self._held.grow(self._kind, len(piece))
+            self.pieces.append(piece)
+        elif delta.partial_json:
+            self.arguments.grow(delta.partial_json)
+        elif delta.signature:
+            self._held.grow("thinking", len(delta.signature))
+            self.signature.append(delta.signature)
 
 
 class ReplyBuilder:
@@ -116,6 +133,7 @@ class ReplyBuilder:
         self.is_done = False
         self._redaction = redaction
         self._names = names
+        self._held = Held()
         self._blocks: dict[int, _OpenBlock] = {}
         self._counts = _Counts()
         self._stop_reason: str | None = None
@@ -127,7 +145,10 @@ class ReplyBuilder:
         for data in events:
             event = self._event(data)
             if event is not None:
-                self._take(event)
+                try:
+                    self._take(event, len(data))
+                except ReplyTooLarge as error:
+                    self._fail(too_large(error))
             if self.is_done:
                 break
             if event is None:
@@ -159,11 +180,14 @@ class ReplyBuilder:
             return msgspec.structs.replace(failure, usage=self.usage)
         called: set[str] = set()
         problems: dict[str, str] = {}
-        contents = tuple(
-            part
-            for index in sorted(self._blocks)
-            if (part := self._part(index, self._blocks[index], called, problems)) is not None
-        )
+        try:
+            contents = tuple(
+                part
+                for index in sorted(self._blocks)
+                if (part := self._part(index, self._blocks[index], called, problems)) is not None
+            )
+        except ReplyTooLarge as error:
+            return too_large(error, self.usage)
         return Reply(
             contents=contents,
             usage=self.usage,
@@ -175,13 +199,13 @@ class ReplyBuilder:
     def usage(self) -> Usage:
         """Tokens counted so far. The vendor reports cached input beside the rest of it."""
         counts = self._counts
-        cached = counts.cache_read_input_tokens or 0
-        read = (counts.input_tokens or 0) + (counts.cache_creation_input_tokens or 0) + cached
-        written = counts.output_tokens or 0
+        cached = tokens(counts.cache_read_input_tokens)
+        read = tokens(counts.input_tokens) + tokens(counts.cache_creation_input_tokens) + cached
+        written = tokens(counts.output_tokens)
         return Usage(
-            input_tokens=read,
+            input_tokens=tokens(read),
             output_tokens=written,
-            total_tokens=read + written,
+            total_tokens=tokens(read + written),
             cached_input_tokens=cached,
         )
 
@@ -192,8 +216,7 @@ class ReplyBuilder:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass
         try:
-            # Slower, and taken only for what is odd: half a surrogate pair, say.
-            whole = json.dumps(json.loads(data), ensure_ascii=False).encode(errors="replace")
+            whole = evened_json(data)
             if _decode_name(whole).type not in KNOWN_EVENTS:
                 return None
             return _decode_event(whole)
@@ -202,12 +225,16 @@ class ReplyBuilder:
             self._fail(trouble("UnreadableResponse", message, is_retryable=True))
             return None
 
-    def _take(self, event: _Event) -> None:
+    def _take(self, event: _Event, size: int) -> None:
+        """Keep what an event of `size` bytes says. Raises ReplyTooLarge."""
         match event.type:
             case "content_block_delta" if event.delta is not None:
-                self._grow(event.index, event.delta)
+                if (block := self._blocks.get(event.index)) is not None:
+                    block.grow(event.delta)
             case "content_block_start" if event.content_block is not None:
-                self._blocks[event.index] = _OpenBlock(event.content_block)
+                self._held.part()
+                self._held.grow("items", size)
+                self._blocks[event.index] = _OpenBlock(event.content_block, self._held)
             case "message_start" if event.message is not None:
                 self._count(event.message.usage)
             case "message_delta":
@@ -222,15 +249,6 @@ class ReplyBuilder:
                 self._fail(vendor_failure(told.type, message, self._redaction, self.usage))
             case _:
                 pass
-
-    def _grow(self, index: int, delta: _Delta) -> None:
-        block = self._blocks.get(index)
-        if block is None:
-            return
-        if piece := delta.text or delta.thinking or delta.partial_json:
-            block.pieces.append(piece)
-        elif delta.signature:
-            block.signature.append(delta.signature)
 
     def _count(self, counts: _Counts | None) -> None:
         """Later counts replace earlier ones: the vendor's are totals."""
@@ -265,7 +283,10 @@ class ReplyBuilder:
                 if not call_id or call_id in called:  # each call is answered under its own id
                     call_id = f"{call_id or 'call'}-{index}"
                 called.add(call_id)
-                args, problem = arguments(text, start.input)
+                told = block.arguments.text
+                told = told if told.strip() else block.given
+                self._held.values(told)
+                args, problem = arguments(told)
                 if problem:
                     problems[call_id] = problem
                 name = self._names.get(start.name, start.name)

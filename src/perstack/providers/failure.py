@@ -76,6 +76,12 @@ def trouble(name: str, message: str, *, is_retryable: bool) -> Failure:
     return Failure(error=RunError(name=name, message=message, is_retryable=is_retryable))
 
 
+def too_large(error: Exception, usage: Usage = NO_USAGE) -> Failure:
+    """An answer that passed a limit of ours, in the words of `error`."""
+    failure = trouble("ResponseTooLarge", str(error), is_retryable=False)
+    return msgspec.structs.replace(failure, usage=usage)
+
+
 def vendor_failure(
     name: str, message: str, redaction: Redaction, usage: Usage = NO_USAGE
 ) -> Failure:

@@ -25,8 +25,10 @@ from perstack.providers import Failure
 from perstack.providers.address import user_headers
 from perstack.providers.connections import Connections
 from perstack.providers.failure import MAX_BODY, MAX_NAME, redacted, status_failure, trouble
+from perstack.providers.limits import MAX_VALUES, is_crowded
 from perstack.providers.redaction import Redaction
 from perstack.providers.sse import EventSplitter, EventTooLong
+from perstack.providers.transport_logs import quiet
 
 CONNECT_SECONDS = 30.0
 SILENCE_SECONDS = 120.0
@@ -54,12 +56,13 @@ class Endpoint:
 
     `own` are the wire's headers, `told` the user's, which win. What looks like a
     credential in `told` is kept out of every failure, and so is each of `secrets`:
-    `redaction` hides them.
+    `redaction` hides them. The first one made quiets the HTTP client's own log records.
     """
 
     def __init__(
         self, url: str, own: Mapping[str, str], told: Mapping[str, str], secrets: tuple[str, ...]
     ) -> None:
+        quiet()
         self.url = url
         self._headers = {"user-agent": f"perstack/{__version__}", "accept": "text/event-stream"}
         self._headers |= {"content-type": "application/json"} | dict(own)
@@ -75,9 +78,12 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r})"
 
-    def post(self, body: bytes, timeout: int) -> Answer:
-        """The answer to `body`, to be entered. `timeout` is ms from entering to its end."""
-        return Answer(self, body, timeout / 1000)
+    def post(self, body: bytes, timeout: int, until: float = 0.0) -> Answer:
+        """The answer to `body`, to be entered. `timeout` is ms from entering to its end.
+
+        With `until`, the deadline of an answer before it, it ends then: both had `timeout`.
+        """
+        return Answer(self, body, timeout / 1000, until)
 
     async def aclose(self) -> None:
         """Close every connection. May be called twice; a later request opens new ones."""
@@ -101,14 +107,16 @@ class Endpoint:
 class Answer:
     """One answer, read event by event. Leaving it closes the response, at any await.
 
+    `deadline` is on the event loop's clock, in seconds, once the answer is entered.
+
     Contract: nothing raises but cancellation; trouble is the Failure that `read` gives.
     """
 
-    def __init__(self, endpoint: Endpoint, body: bytes, timeout: float) -> None:
+    def __init__(self, endpoint: Endpoint, body: bytes, timeout: float, until: float) -> None:
         self._endpoint = endpoint
         self._body = body
         self._timeout = timeout
-        self._deadline = 0.0
+        self.deadline = until
         self._is_late = False
         self._client: httpx2.AsyncClient | None = None
         self._response: httpx2.Response | None = None
@@ -118,7 +126,7 @@ class Answer:
         self._size = 0
 
     async def __aenter__(self) -> Self:
-        self._deadline = anyio.current_time() + self._timeout
+        self.deadline = self.deadline or anyio.current_time() + self._timeout
         try:
             try:
                 response = await self._send()
@@ -132,7 +140,7 @@ class Answer:
             self._response = response
             stream = cast("httpx2.AsyncByteStream", response.stream)
             self._chunks = cast("AsyncGenerator[bytes, None]", aiter(stream))
-            self._alarm = asyncio.get_running_loop().call_at(self._deadline, self._expire)
+            self._alarm = asyncio.get_running_loop().call_at(self.deadline, self._expire)
             self._failure = await self._refusal(response)
         except BaseException:
             await self._close()
@@ -162,23 +170,32 @@ class Answer:
             if chunk is None:
                 self._is_whole = not self._is_late
                 return self._endpoint.redacted(self._late()) if self._is_late else None
-            self._size += len(chunk)
-            if self._size <= MAX_STREAM_BYTES:
-                return self._splitter.feed(chunk)
-            message = f"The answer is longer than {MAX_STREAM_BYTES} bytes."
-            self._failure = trouble("ResponseTooLarge", message, is_retryable=False)
+            if not self._is_late:  # else it waits behind the deadline, however much there is
+                return self._events(chunk)
+            self._failure = self._late()
         except EventTooLong as error:
             self._failure = trouble("ResponseTooLarge", str(error), is_retryable=False)
         except NETWORK_TROUBLE as error:
             self._failure = self._network_failure(error)
         return self._endpoint.redacted(self._failure)
 
+    def _events(self, chunk: bytes) -> list[bytes]:
+        """The data of the events that `chunk` completes. Raises EventTooLong."""
+        self._size += len(chunk)
+        if self._size > MAX_STREAM_BYTES:
+            raise EventTooLong(f"The answer is longer than {MAX_STREAM_BYTES} bytes.")
+        events = self._splitter.feed(chunk)
+        for event in events:
+            if is_crowded(event):
+                raise EventTooLong(f"An event holds more than {MAX_VALUES} values.")
+        return events
+
     async def finish(self) -> None:
         """Read past the last event, so that the connection can serve the next request."""
         with anyio.move_on_after(FINISH_SECONDS), suppress(*NETWORK_TROUBLE):
             while (chunk := await anext(self._chunks, None)) is not None:
                 self._size += len(chunk)
-                if self._size > MAX_STREAM_BYTES:
+                if self._size > MAX_STREAM_BYTES or self._is_late:
                     return
             self._is_whole = not self._is_late
 
@@ -198,7 +215,7 @@ class Answer:
         return trouble("TimedOut", message, is_retryable=True)
 
     def _patience(self) -> float:
-        return min(SILENCE_SECONDS, max(0.0, self._deadline - anyio.current_time()))
+        return min(SILENCE_SECONDS, max(0.0, self.deadline - anyio.current_time()))
 
     async def _refusal(self, response: httpx2.Response) -> Failure | None:
         """Why the answer is none, if so. Its body is read up to a limit, for its words."""
@@ -224,7 +241,7 @@ class Answer:
         return status_failure(response.status_code, headers, bytes(body), redaction)
 
     def _network_failure(self, error: Exception) -> Failure:
-        if self._is_late or anyio.current_time() >= self._deadline:
+        if self._is_late or anyio.current_time() >= self.deadline:
             return self._late()
         endpoint = self._endpoint
         is_open = self._response is not None

@@ -9,29 +9,62 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from perstack.providers.limits import Arguments, Held
 from perstack.providers.openai_chat_chunk import Call, Function
 from perstack.providers.wire import arguments
-from perstack.schema.message import Json, ToolCallPart
+from perstack.schema.message import ToolCallPart
+
+
+class _Brackets:
+    """Whether JSON that arrives in pieces is closed. Looks at each piece once."""
+
+    __slots__ = ("_depth", "_escape", "_is_begun", "_is_text")
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._is_begun = False
+        self._is_text = False  # the end of what was seen stands inside a string
+        self._escape = ""  # half of an escape, at the end of a piece
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_begun and self._depth == 0 and not self._is_text
+
+    def add(self, piece: str) -> None:
+        bare = (self._escape + piece).replace("\\\\", "").replace('\\"', "")
+        self._escape = "\\" if bare.endswith("\\") else ""
+        for place, stretch in enumerate(bare.split('"')):
+            if place:
+                self._is_text = not self._is_text
+            if stretch and not self._is_text:
+                opened = stretch.count("{") + stretch.count("[")
+                self._depth += opened - stretch.count("}") - stretch.count("]")
+                self._is_begun = self._is_begun or opened > 0
 
 
 class _OpenCall:
-    """A call while it arrives."""
+    """A call while it arrives. Counts what it holds in `held`."""
 
-    __slots__ = ("given", "id", "name", "pieces")
+    __slots__ = ("_brackets", "_held", "_seen", "arguments", "id", "name")
 
-    def __init__(self) -> None:
+    def __init__(self, held: Held) -> None:
+        held.part()
+        self._held = held
         self.id = ""
         self.name = ""
-        self.pieces: list[str] = []
-        self.given: Json | None = None
+        self.arguments = Arguments(held)
+        self._brackets = _Brackets()
+        self._seen = 0  # pieces that the brackets have counted
 
     def grow(self, call_id: str, function: Function) -> None:
-        self.id = self.id or call_id
-        self.name = self.name or function.name or ""
-        if isinstance(function.arguments, str):
-            self.pieces.append(function.arguments)
-        elif function.arguments is not None:
-            self.given = function.arguments
+        if not self.id:
+            self.id = call_id
+            self._held.grow("calls", len(call_id))
+        if not self.name and function.name:
+            self.name = function.name
+            self._held.grow("calls", len(self.name))
+        if text := function.text:
+            self.arguments.grow(text)
 
     def is_followed_by(self, call_id: str, name: str) -> bool:
         """Whether a piece with this id and name begins another call."""
@@ -39,32 +72,35 @@ class _OpenCall:
             return False
         if name != self.name or (call_id and self.id and call_id != self.id):
             return True
-        if self.given is not None:
-            return True
-        ends = bool(self.pieces) and self.pieces[-1].rstrip().endswith("}")  # asked at each piece
-        return ends and not arguments("".join(self.pieces))[1]
+        pieces = self.arguments.pieces
+        for place in range(self._seen, len(pieces)):
+            self._brackets.add(pieces[place])
+        self._seen = len(pieces)
+        return self._brackets.is_closed
 
 
 class OpenCalls:
     """The calls of one reply, in the order they began.
 
     `names` gives back the names that the wire changed. `place` is a number for each
-    request of a run: an id made from it is the run's only one.
+    request of a run: an id made from it is the run's only one. `held` counts what
+    they hold, and raises ReplyTooLarge from both methods.
     """
 
-    def __init__(self, names: Mapping[str, str], place: int) -> None:
+    def __init__(self, names: Mapping[str, str], place: int, held: Held) -> None:
+        self._held = held
         self._names = names
         self._place = place
         self._calls: list[_OpenCall] = []
         self._newest: dict[int | None, _OpenCall] = {}
 
     def grow(self, piece: Call) -> None:
-        """Take a piece of the call it belongs to."""
+        """Take a piece of the call it belongs to. Raises ValueError if it cannot be read."""
         function = piece.function or Function()
         call_id = piece.id or ""
         call = self._newest.get(piece.index)
         if call is None or call.is_followed_by(call_id, function.name or ""):
-            call = _OpenCall()
+            call = _OpenCall(self._held)
             self._calls.append(call)
             self._newest[piece.index] = self._newest[None] = call
         call.grow(call_id, function)
@@ -79,7 +115,9 @@ class OpenCalls:
             if not call_id or call_id in called:  # each call is answered under its own id
                 call_id = f"{call_id or 'call'}_{self._place}_{place}"
             called.add(call_id)
-            args, problem = arguments("".join(call.pieces), call.given)
+            told = call.arguments.text
+            self._held.values(told)
+            args, problem = arguments(told)
             if problem:
                 problems[call_id] = problem
             name = self._names.get(call.name, call.name)

@@ -6,10 +6,9 @@ Every field may be missing: servers that speak the vendor's dialect leave out wh
 
 from __future__ import annotations
 
-import json
-
 import msgspec
 
+from perstack.providers.wire import evened_json, tokens
 from perstack.schema.message import Json
 from perstack.schema.usage import Usage
 
@@ -18,7 +17,22 @@ class Function(msgspec.Struct):
     """Of a call. Some servers give the arguments as an object, whole."""
 
     name: str | None = None
-    arguments: str | Json | None = None
+    arguments: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def text(self) -> str:
+        """The JSON of the arguments, or a piece of it.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        raw = bytes(self.arguments)
+        if not raw.startswith(b'"'):
+            return "" if raw == b"null" else raw.decode(errors="replace")
+        try:
+            return _decode_text(raw)
+        except (msgspec.MsgspecError, ValueError):
+            return _decode_text(evened_json(raw))
 
 
 class Call(msgspec.Struct):
@@ -77,16 +91,16 @@ class Counts(msgspec.Struct):
     @property
     def usage(self) -> Usage:
         """The count of input has the cached tokens in it, that of output the reasoning."""
-        read, written = self.prompt_tokens or 0, self.completion_tokens or 0
+        read, written = tokens(self.prompt_tokens), tokens(self.completion_tokens)
         cached, reasoned = self.prompt_tokens_details, self.completion_tokens_details
         return Usage(
             input_tokens=read,
             output_tokens=written,
-            reasoning_tokens=(reasoned and reasoned.reasoning_tokens) or 0,
-            total_tokens=self.total_tokens or read + written,
-            cached_input_tokens=(cached and cached.cached_tokens)
-            or self.prompt_cache_hit_tokens
-            or 0,
+            reasoning_tokens=tokens(reasoned and reasoned.reasoning_tokens),
+            total_tokens=tokens(self.total_tokens or read + written),
+            cached_input_tokens=tokens(
+                (cached and cached.cached_tokens) or self.prompt_cache_hit_tokens
+            ),
         )
 
 
@@ -111,6 +125,7 @@ class Chunk(msgspec.Struct):
         return self.error
 
 
+_decode_text = msgspec.json.Decoder(str).decode
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
@@ -121,7 +136,6 @@ def read_chunk(data: bytes) -> Chunk | None:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     try:
-        # Slower, and taken only for what is odd: half a surrogate pair, say.
-        return _decode(json.dumps(json.loads(data), ensure_ascii=False).encode(errors="replace"))
+        return _decode(evened_json(data))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None

@@ -11,9 +11,11 @@ from perstack.providers.failure import (
     FINAL_NAMES,
     RETRYABLE_NAMES,
     RETRYABLE_STATUSES,
+    too_large,
     trouble,
     vendor_failure,
 )
+from perstack.providers.limits import Held, ReplyTooLarge
 from perstack.providers.openai_chat_calls import OpenCalls
 from perstack.providers.openai_chat_chunk import Delta, Problem, read_chunk
 from perstack.providers.redaction import Redaction
@@ -49,8 +51,9 @@ class ReplyBuilder:
         self._wire = wire
         self._text: list[str] = []
         self._refusal: list[str] = []
-        self._thoughts = _Thoughts()
-        self._calls = OpenCalls(names, place)
+        self._held = Held()
+        self._thoughts = _Thoughts(self._held)
+        self._calls = OpenCalls(names, place, self._held)
         self._finish_reason = ""
         self._failure: Failure | None = None
 
@@ -60,11 +63,16 @@ class ReplyBuilder:
         for data in events:
             if self.is_done:
                 break
-            for text, is_text in self._read(data):
-                if shown and shown[-1][0] is is_text:
-                    shown[-1][1].append(text)
-                else:
-                    shown.append((is_text, [text]))
+            try:
+                for text, is_text in self._read(data):
+                    if shown and shown[-1][0] is is_text:
+                        shown[-1][1].append(text)
+                    else:
+                        shown.append((is_text, [text]))
+            except ReplyTooLarge as error:
+                self._fail(too_large(error))
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                self._fail_unreadable()
         return [
             (TextDelta if is_text else ReasoningDelta)(text="".join(texts))
             for is_text, texts in shown
@@ -84,7 +92,10 @@ class ReplyBuilder:
         if self._refusal:
             message = f"The model refused to answer: {''.join(self._refusal)}"
             return vendor_failure("refusal", message, self._redaction, self.usage)
-        calls, problems = self._calls.parts()
+        try:
+            calls, problems = self._calls.parts()
+        except ReplyTooLarge as error:
+            return too_large(error, self.usage)
         contents: list[ExpertPart] = []
         if (thinking := self._thoughts.part(self._wire)) is not None:
             contents.append(thinking)
@@ -98,14 +109,16 @@ class ReplyBuilder:
         )
 
     def _read(self, data: bytes) -> Iterator[tuple[str, bool]]:
-        """Take one event. Gives what it shows a reader, and whether that is text."""
+        """Take one event. Gives what it shows a reader, and whether that is text.
+
+        Raises ReplyTooLarge, and what a call raises whose arguments cannot be read.
+        """
         if data.strip() == DONE:
             self.is_done = True
             return
         chunk = read_chunk(data)
         if chunk is None:
-            message = "The model's server sent an event that cannot be read."
-            self._fail(trouble("UnreadableResponse", message, is_retryable=True))
+            self._fail_unreadable()
             return
         if chunk.usage is not None:
             self.usage = chunk.usage.usage
@@ -124,9 +137,11 @@ class ReplyBuilder:
         if thought := self._thoughts.grow(delta):
             yield thought, False
         if delta.content:
+            self._held.grow("text", len(delta.content))
             self._text.append(delta.content)
             yield delta.content, True
         if delta.refusal:
+            self._held.grow("text", len(delta.refusal))
             self._refusal.append(delta.refusal)
         for call in delta.tool_calls or ():
             self._calls.grow(call)
@@ -149,15 +164,20 @@ class ReplyBuilder:
         )
         return msgspec.structs.replace(failure, error=error)
 
+    def _fail_unreadable(self) -> None:
+        message = "The model's server sent an event that cannot be read."
+        self._fail(trouble("UnreadableResponse", message, is_retryable=True))
+
     def _fail(self, failure: Failure) -> None:
         self.is_done = True
         self._failure = failure
 
 
 class _Thoughts:
-    """The reasoning of a reply, and the field it came in."""
+    """The reasoning of a reply, and the field it came in. Counts what it holds in `held`."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: Held) -> None:
+        self._held = held
         self._field = ""
         self._pieces: list[str] = []
         self._details: list[_Detail] = []
@@ -166,13 +186,19 @@ class _Thoughts:
         """Keep what `delta` adds. Gives what a reader sees of it."""
         details = delta.reasoning_details or ()
         for told in details:
+            words = _words(told)
+            size = len(encode_json(told)) - ENVELOPE_BYTES
+            self._held.grow("thinking", max(len(words), size))
             if not (self._details and self._details[-1].grow(told)):
+                self._held.part()
                 self._details.append(_Detail(told))
         text = delta.reasoning_content
         if text:
             self._field = "reasoning_content"
         elif text := delta.reasoning:
             self._field = "reasoning"
+        if text:
+            self._held.grow("thinking", len(text))
         else:
             text = "".join(_words(told) for told in details)
         if text:
@@ -193,6 +219,8 @@ class _Thoughts:
         return ThinkingPart(thinking=thinking, signature=sealed(wire, self._field))
 
 
+ENVELOPE_BYTES = 256
+"""Of a reasoning detail: its type, format, id and index, told again with every piece."""
 _GROWING = {"reasoning.text": "text", "reasoning.summary": "summary"}
 """Which field of a reasoning detail arrives in pieces, by the detail's type."""
 

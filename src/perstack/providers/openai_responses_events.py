@@ -5,12 +5,12 @@ https://developers.openai.com/api/reference/resources/responses/streaming-events
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from perstack.providers.wire import evened_json, tokens
 from perstack.schema.usage import NO_USAGE, Usage
 
 Kind: TypeAlias = Literal["text", "refusal", "summary", "thought", "arguments"]
@@ -126,14 +126,14 @@ class Response(msgspec.Struct):
         counts = self.counts
         if counts is None:
             return NO_USAGE
-        read, written = counts.input_tokens or 0, counts.output_tokens or 0
+        read, written = tokens(counts.input_tokens), tokens(counts.output_tokens)
         cached, reasoned = counts.input_tokens_details, counts.output_tokens_details
         return Usage(
             input_tokens=read,
             output_tokens=written,
-            reasoning_tokens=(reasoned and reasoned.reasoning_tokens) or 0,
-            total_tokens=counts.total_tokens or read + written,
-            cached_input_tokens=(cached and cached.cached_tokens) or 0,
+            reasoning_tokens=tokens(reasoned and reasoned.reasoning_tokens),
+            total_tokens=tokens(counts.total_tokens or read + written),
+            cached_input_tokens=tokens(cached and cached.cached_tokens),
         )
 
 
@@ -165,8 +165,7 @@ def read_event(data: bytes) -> Event | None:
     except _TROUBLE:
         pass
     try:
-        # Slower, and taken only for what is odd: half a surrogate pair, say.
-        whole = json.dumps(json.loads(data), ensure_ascii=False).encode(errors="replace")
+        whole = evened_json(data)
         return _decode_event(whole) if _decode_name(whole).type in KNOWN_EVENTS else None
     except _TROUBLE as error:
         raise Unreadable from error

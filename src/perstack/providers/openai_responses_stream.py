@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
-from perstack.providers.failure import FINAL_NAMES, RETRYABLE_NAMES, trouble, vendor_failure
+from perstack.providers.failure import (
+    FINAL_NAMES,
+    RETRYABLE_NAMES,
+    too_large,
+    trouble,
+    vendor_failure,
+)
+from perstack.providers.limits import Arguments, Held, HeldKind, ReplyTooLarge
 from perstack.providers.openai_responses_events import (
     DELTAS,
     ENDS,
@@ -33,25 +40,50 @@ REFUSAL = "refusal"
 FILTERED = "content_filter"
 CUT = "incomplete"
 """The reason of a reply that was cut for a reason not given."""
+_HELD_AS: dict[Kind, HeldKind] = {
+    "text": "text",
+    "refusal": "text",
+    "summary": "thinking",
+    "thought": "thinking",
+}
 
 
 class _OpenItem:
-    """An output item while it arrives. What it is said to hold in the end counts first."""
+    """An output item while it arrives. What it is said to hold in the end counts first.
 
-    __slots__ = ("is_done", "pieces", "told")
+    `held` counts what that is, and raises ReplyTooLarge.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_arguments", "_held", "_kinds", "is_done", "pieces", "told")
+
+    def __init__(self, held: Held) -> None:
+        held.part()
+        self._held = held
+        self._arguments = Arguments(held)
         self.told = Item()
         self.is_done = False
         self.pieces: dict[tuple[Kind, int], list[str]] = {}
+        self._kinds: set[Kind] = set()  # that have pieces
+
+    def hold(self, data: msgspec.Raw, *, is_done: bool) -> None:
+        """Take what the item is said to hold. Raises Unreadable."""
+        self._held.grow("items", len(bytes(data)))
+        self.told, self.is_done = read_item(data), is_done
+        self._held.part(len(self.told.content or ()) + len(self.told.summary or ()))
 
     def grow(self, kind: Kind, index: int, delta: str) -> str:
         """Keep a piece of the part at `index`. Gives what a reader sees of it."""
+        if kind == "arguments":
+            self._arguments.grow(delta)
+            return ""
+        self._held.grow(_HELD_AS[kind], len(delta))
         pieces = self.pieces.get((kind, index))
         if pieces is not None:
             pieces.append(delta)
             return delta
-        is_further = kind in ("summary", "thought") and any(k == kind for k, _ in self.pieces)
+        self._held.part()
+        is_further = kind in ("summary", "thought") and kind in self._kinds
+        self._kinds.add(kind)
         self.pieces[kind, index] = [delta]
         return f"\n\n{delta}" if is_further else delta
 
@@ -67,7 +99,7 @@ class _OpenItem:
 
     @property
     def arguments(self) -> str:
-        return self.told.arguments or "".join(self._streamed("arguments"))
+        return self.told.arguments or self._arguments.text
 
     @property
     def summary(self) -> list[str]:
@@ -99,6 +131,7 @@ class ReplyBuilder:
         self._names = names
         self._redaction = redaction
         self._wire = wire
+        self._held = Held()
         self._items: dict[int, _OpenItem] = {}
         self._usage = NO_USAGE
         self._cut_for = ""
@@ -110,7 +143,11 @@ class ReplyBuilder:
         for data in events:
             if self.is_done:
                 break
-            text, is_text = self._shown(data)
+            try:
+                text, is_text = self._shown(data)
+            except ReplyTooLarge as error:
+                self._fail(too_large(error))
+                break
             if not text:
                 continue
             if shown and shown[-1][0] is is_text:
@@ -135,7 +172,10 @@ class ReplyBuilder:
             return vendor_failure(REFUSAL, message, self._redaction, self._usage)
         called: set[str] = set()
         problems: dict[str, str] = {}
-        contents = tuple(part for item in items for part in self._parts(item, called, problems))
+        try:
+            contents = tuple(part for item in items for part in self._parts(item, called, problems))
+        except ReplyTooLarge as error:
+            return too_large(error, self._usage)
         return Reply(
             contents=contents,
             usage=self._usage,
@@ -144,7 +184,11 @@ class ReplyBuilder:
         )
 
     def _shown(self, data: bytes) -> tuple[str, bool]:
-        """Take an event. Gives what it shows a reader, and whether that is text."""
+        """Take an event. Gives what it shows a reader, and whether that is text.
+
+        Raises:
+            ReplyTooLarge: with it the reply passed a limit.
+        """
         try:
             event = read_event(data)
             if event is None:
@@ -171,12 +215,15 @@ class ReplyBuilder:
             self._fail_with(event.problem)
 
     def _item(self, index: int) -> _OpenItem:
-        return self._items.setdefault(index, _OpenItem())
+        item = self._items.get(index)
+        if item is None:
+            item = self._items[index] = _OpenItem(self._held)
+        return item
 
     def _hold(self, index: int, data: msgspec.Raw, *, is_done: bool) -> None:
         item = self._item(index)
         if is_done or not item.is_done:
-            item.told, item.is_done = read_item(data), is_done
+            item.hold(data, is_done=is_done)
 
     def _end(self, name: str, response: Response) -> None:
         """The last event. Items that were not streamed to their end stand in it too."""
@@ -226,7 +273,9 @@ class ReplyBuilder:
                 if not call_id or call_id in called:  # each call is answered under its own id
                     call_id = f"{call_id or 'call'}-{len(called)}"
                 called.add(call_id)
-                args, problem = arguments(item.arguments)
+                told_args = item.arguments
+                self._held.values(told_args)
+                args, problem = arguments(told_args)
                 if problem:
                     problems[call_id] = problem
                 name = told.name or ""

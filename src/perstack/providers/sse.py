@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024
-"""The longest event kept in memory. A whole tool call may stand in one."""
+from perstack.providers.limits import MAX_EVENT_BYTES
 
 
 class EventTooLong(Exception):
@@ -16,13 +15,14 @@ class EventSplitter:
     Only `data` counts: every model wire repeats the event's name inside it. Lines
     may end with LF, CRLF or CR. An event that its stream never finished is dropped,
     as the standard asks (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+    Comments count toward an event's size, up to the next blank line.
     """
 
     __slots__ = ("_at_start", "_data", "_limit", "_pending", "_size", "_skips_newline")
 
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
         self._limit = limit
-        self._pending: list[bytes] = []  # of one line, so that a long one is joined once
+        self._pending = bytearray()  # of one line
         self._data: list[bytes] = []
         self._size = 0  # of the unfinished event
         self._skips_newline = False  # the other half of a CRLF may open the next chunk
@@ -41,29 +41,33 @@ class EventSplitter:
         end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
         self._size += len(chunk)
         if not end:
-            if chunk:
-                self._pending.append(chunk)
+            self._pending += chunk
             self._check()
             return []
         self._skips_newline = end == len(chunk) and chunk.endswith(b"\r")
         whole = chunk[:end] if end < len(chunk) else chunk
         if self._pending:
-            whole = b"".join([*self._pending, whole])
-        self._pending = [chunk[end:]] if end < len(chunk) else []
+            whole = bytes(self._pending) + whole
+            self._pending.clear()
+        if end < len(chunk):
+            self._pending += chunk[end:]
         if self._at_start:
             self._at_start = False
             whole = whole.removeprefix(b"\xef\xbb\xbf")
-        events = self._lines(whole)
-        if events:
+        events, is_parted = self._lines(whole)
+        if is_parted:
             self._size = len(chunk) - end + sum(map(len, self._data))
         self._check()
         return events
 
-    def _lines(self, whole: bytes) -> list[bytes]:
+    def _lines(self, whole: bytes) -> tuple[list[bytes], bool]:
+        """The events that `whole` completes, and whether a blank line stands in it."""
         events: list[bytes] = []
+        is_parted = False
         data = self._data
         for line in whole.splitlines():
             if not line:
+                is_parted = True
                 if data:
                     events.append(data[0] if len(data) == 1 else b"\n".join(data))
                     data.clear()
@@ -71,7 +75,7 @@ class EventSplitter:
                 data.append(line[6:] if line.startswith(b"data: ") else line[5:])
             elif line == b"data":
                 data.append(b"")
-        return events
+        return events, is_parted
 
     def _check(self) -> None:
         if self._size > self._limit:

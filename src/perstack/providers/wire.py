@@ -10,6 +10,12 @@ from typing import NamedTuple, cast
 
 import msgspec
 
+from perstack.providers.limits import (
+    MAX_ARGUMENTS,
+    MAX_ODD_EVENT_BYTES,
+    MAX_VALUES,
+    values_in,
+)
 from perstack.schema.message import (
     FileInlinePart,
     FileUrlPart,
@@ -22,6 +28,9 @@ from perstack.schema.message import (
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 PDF = "application/pdf"
 
+MAX_TOKENS = 2**53
+"""More than any model counts, and the most that every reader of JSON takes for a number."""
+
 _WIRE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _encode = msgspec.json.Encoder().encode
 
@@ -32,6 +41,25 @@ def encode_json(value: object) -> bytes:
         return _encode(value)
     except UnicodeEncodeError:
         return json.dumps(value, ensure_ascii=False).encode(errors="replace")
+
+
+def evened_json(data: bytes) -> bytes:
+    """The JSON in `data` with a question mark for each half of a surrogate pair.
+
+    Slow, and meant for what is odd alone.
+
+    Raises:
+        ValueError: it is no JSON, or too much of it.
+        RecursionError: it is too deep.
+    """
+    if len(data) > MAX_ODD_EVENT_BYTES:
+        raise ValueError(f"it has {len(data)} bytes, and {MAX_ODD_EVENT_BYTES} are read this way")
+    return json.dumps(json.loads(data), ensure_ascii=False).encode(errors="replace")
+
+
+def tokens(count: int | None) -> int:
+    """A count that a server told, as one that can be true: nothing, or up to 2**53."""
+    return min(max(count or 0, 0), MAX_TOKENS)
 
 
 def wire_name(name: str) -> str:
@@ -46,7 +74,12 @@ def arguments(text: str, given: object = None) -> tuple[Json, str]:
     """The arguments of a call, and what is wrong with them.
 
     `text` is their JSON as it was streamed; where it is blank, `given` counts.
+    Those that are too long, or have too many values, are not read.
     """
+    if len(text) > MAX_ARGUMENTS:
+        return {}, f"The arguments are longer than {MAX_ARGUMENTS} characters."
+    if values_in(text) > MAX_VALUES:
+        return {}, f"The arguments hold more than {MAX_VALUES} values."
     value = given
     if text.strip():
         try:

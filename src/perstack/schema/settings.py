@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from perstack.schema.base import Data
 
@@ -32,7 +32,8 @@ PROVIDER_NAMES = (
 class ProviderSettings(Data, kw_only=True):
     """`[provider]`: which vendor, and its own settings. Never a secret.
 
-    `api` (ours) is the one of OpenAI's APIs that is spoken.
+    `api` (ours) is the one of OpenAI's APIs that is spoken. A repr has the headers'
+    names and not their values, which may be somebody's credentials all the same.
     """
 
     provider_name: str = DEFAULT_PROVIDER
@@ -47,6 +48,14 @@ class ProviderSettings(Data, kw_only=True):
     use_deployment_based_urls: bool | None = None
     region: str | None = None
     location: str | None = None
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"ProviderSettings({told})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        told = {name: cast("object", getattr(self, name)) for name in self.__struct_fields__}
+        return list((told | {"headers": list(self.headers)}).items())
 
 
 class Settings(Data, omit_defaults=False, kw_only=True):
