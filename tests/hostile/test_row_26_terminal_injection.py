@@ -19,6 +19,7 @@ def test_row_26_a_command_has_no_terminal_to_type_into(tmp_path: Path) -> None:
         ended = subprocess.run(
             [sys.executable, str(PROGRAM), os.ttyname(terminal), str(tmp_path)],
             stdin=terminal,
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             capture_output=True,
             check=False,
             timeout=20,
