@@ -408,3 +408,29 @@ def test_a_runtime_serves_one_event_loop_at_a_time(tmp_path):
         over.set()
         thread.join(10)
     assert "another event loop" in refused[0]
+
+
+async def test_a_job_does_not_wait_for_a_thread_that_it_cannot_end(tmp_path):
+    begun, over = threading.Event(), threading.Event()
+
+    def block() -> str:
+        begun.set()
+        over.wait(30)
+        return "late"
+
+    expert = Expert("blocker", "Block.", tools=[block])
+    asked = ScriptedModel([call("block"), say("It was cut short.")])
+    options = {"provider": asked, "workspace": tmp_path}
+    try:
+        with anyio.fail_after(10):
+            async with stream(expert, "Go", **options) as events:
+                async for event in events:
+                    if event.type == "startToolCall":
+                        await anyio.to_thread.run_sync(begun.wait)
+                        break
+        assert events.result.status == "interrupted"
+    finally:
+        over.set()
+    later = await run(expert, continue_job=events.job_id, **options)
+    assert later.text == "It was cut short."
+    assert "unknown" in str(asked.requests[-1].messages[-1])

@@ -91,7 +91,10 @@ class FunctionTool:
             if inspect.iscoroutinefunction(self.function):
                 answer: object = await self.function(**given)
             else:
-                answer = await anyio.to_thread.run_sync(lambda: self.function(**given))
+                answer = await anyio.to_thread.run_sync(
+                    lambda: self.function(**given),
+                    abandon_on_cancel=True,  # a thread cannot be ended, and must not be waited for
+                )
                 if inspect.isawaitable(answer):
                     answer = cast("object", await answer)
             return _checked(_output(answer))
