@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from perstack.providers import GenerateRequest
 from perstack.providers.anthropic_limits import TokenLimits, token_limits
-from perstack.providers.wire import PDF, encode_json, media_of, wire_name
+from perstack.providers.wire import PDF, SILENCE, encode_json, media_of, wire_name
 from perstack.schema.history import History
 from perstack.schema.message import (
     ExpertMessage,
@@ -34,7 +34,7 @@ CACHED_TURNS = 2
 """The newest one, and the one the request before this one ended with."""
 
 _CACHE = b',"cache_control":{"type":"ephemeral"}}'
-_SILENCE = b'{"type":"text","text":"(no text)"}'
+_SILENCE = encode_json({"type": "text", "text": SILENCE})
 
 
 class Turn(NamedTuple):
@@ -285,5 +285,4 @@ def _media(part: MediaPart) -> Json:
         return {"type": "image", "source": source}
     if media.mime_type == PDF:
         return {"type": "document", "source": source}
-    text = media.text
-    return {"type": "text", "text": text if text.strip() else media.apology}
+    return {"type": "text", "text": media.words}

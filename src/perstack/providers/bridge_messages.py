@@ -10,7 +10,7 @@ import msgspec
 from pydantic_ai import messages as theirs  # noqa: TID253 - loaded with the first such provider
 
 from perstack.providers.bridge_proof import Proof, proof_of
-from perstack.providers.wire import PDF, encode_json, media_of, wire_name
+from perstack.providers.wire import PDF, SILENCE, encode_json, media_of, wire_name
 from perstack.schema.history import History
 from perstack.schema.message import (
     ExpertMessage,
@@ -25,8 +25,6 @@ from perstack.schema.message import (
     ToolResultPart,
     UserMessage,
 )
-
-SILENCE = "(no text)"
 
 T = TypeVar("T")
 
@@ -203,7 +201,7 @@ def _content(parts: tuple[ResultPart, ...]) -> list[theirs.UserContent]:
 def _media(part: MediaPart) -> theirs.UserContent:
     media = media_of(part)
     if not media.is_image and media.mime_type != PDF:
-        return media.text if media.text.strip() else media.apology
+        return media.words
     if not media.url:
         data = base64.b64decode(media.data)
         return theirs.BinaryContent(data, media_type=media.mime_type)

@@ -12,7 +12,7 @@ from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
 from perstack.providers.bridge_proof import Proof, carrier
 from perstack.providers.failure import MAX_NAME, trouble
 from perstack.providers.redaction import Redaction
-from perstack.providers.wire import arguments, encode_json
+from perstack.providers.wire import arguments, encode_json, tokens
 from perstack.schema.message import ExpertPart, Json, TextPart, ThinkingPart, ToolCallPart
 from perstack.schema.usage import Usage
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 REASONING_COUNTS = ("reasoning_tokens", "thoughts_tokens", "reasoning")
 """Under which names the library keeps vendors' counts of reasoning."""
-
-MAX_TOKENS = 2**53
-"""More tokens than any reply has."""
 
 OVERFULL = frozenset({"model_context_window_exceeded"})
 """Vendors' finish reasons that mean there is no room to go on."""
@@ -79,19 +76,14 @@ def reply_of(
 def usage_of(counted: RequestUsage) -> Usage:
     """Tokens, as the library adds them up: its input includes what was cached."""
     reasoning = next((counted.details[n] for n in REASONING_COUNTS if n in counted.details), 0)
-    input_tokens, output_tokens = _tokens(counted.input_tokens), _tokens(counted.output_tokens)
+    input_tokens, output_tokens = tokens(counted.input_tokens), tokens(counted.output_tokens)
     return Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        reasoning_tokens=_tokens(reasoning),
-        total_tokens=_tokens(input_tokens + output_tokens),
-        cached_input_tokens=_tokens(counted.cache_read_tokens),
+        reasoning_tokens=tokens(reasoning),
+        total_tokens=tokens(input_tokens + output_tokens),
+        cached_input_tokens=tokens(counted.cache_read_tokens),
     )
-
-
-def _tokens(told: object) -> int:
-    """A vendor's count, within what every reader of JSON can hold."""
-    return min(max(told, 0), MAX_TOKENS) if isinstance(told, int) else 0
 
 
 def _refusal(response: theirs.ModelResponse, redaction: Redaction) -> Failure | None:

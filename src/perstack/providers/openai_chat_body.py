@@ -16,7 +16,17 @@ from perstack.providers.models import ModelInfo
 from perstack.providers.openai_chat_quirks import FILLED_FIELD, Form, Quirks
 from perstack.providers.openai_effort import effort_of
 from perstack.providers.openai_schema import accepted
-from perstack.providers.wire import PDF, encode_json, media_of, unsealed, wire_name
+from perstack.providers.wire import (
+    FAILED,
+    NO_OUTPUT,
+    PDF,
+    PDF_NAME,
+    SILENCE,
+    encode_json,
+    media_of,
+    unsealed,
+    wire_name,
+)
 from perstack.schema.history import History
 from perstack.schema.message import (
     ExpertMessage,
@@ -33,12 +43,6 @@ from perstack.schema.message import (
 )
 from perstack.schema.tool import ToolDefinition
 
-SILENCE = "(no text)"
-NO_OUTPUT = "(no output)"
-FAILED = "The tool failed:"
-"""Opens the answer of a failed call: the vendor has no field for it."""
-PDF_NAME = "document.pdf"
-"""The vendor wants a file to have one."""
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 """In which servers send a model's reasoning, and take it back."""
 DETAILS_FIELD = "reasoning_details"
@@ -278,5 +282,4 @@ def _media(part: MediaPart, form: Form) -> Piece:
     if media.mime_type == PDF and form.reads_pdf and media.data:
         file = {"filename": PDF_NAME, "file_data": media.data_url}
         return encode_json({"type": "file", "file": file})
-    text = media.text
-    return text if text.strip() else media.apology
+    return media.words

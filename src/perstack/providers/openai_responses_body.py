@@ -12,7 +12,16 @@ from perstack.providers.models import ModelInfo
 from perstack.providers.openai_effort import effort_of
 from perstack.providers.openai_responses_proof import proof_of, reasoning_item
 from perstack.providers.openai_schema import accepted
-from perstack.providers.wire import PDF, encode_json, media_of, wire_name
+from perstack.providers.wire import (
+    FAILED,
+    NO_OUTPUT,
+    PDF,
+    PDF_NAME,
+    SILENCE,
+    encode_json,
+    media_of,
+    wire_name,
+)
 from perstack.schema.history import History
 from perstack.schema.message import (
     ExpertMessage,
@@ -29,13 +38,6 @@ from perstack.schema.message import (
 )
 from perstack.schema.settings import ReasoningBudget
 from perstack.schema.tool import ToolDefinition
-
-SILENCE = "(no text)"
-NO_OUTPUT = "(no output)"
-FAILED = "The tool failed:"
-"""Opens the output of a failed call: the vendor has no field for it."""
-PDF_NAME = "document.pdf"
-"""The vendor wants a file to have one."""
 
 
 class Form(NamedTuple):
@@ -221,5 +223,4 @@ def _media(part: MediaPart, form: Form) -> Json:
         if media.url:
             return {"type": "input_file", "file_url": media.url}
         return {"type": "input_file", "filename": PDF_NAME, "file_data": media.data_url}
-    text = media.text
-    return _text(text if text.strip() else media.apology)
+    return _text(media.words)

@@ -27,6 +27,13 @@ from perstack.schema.message import (
 
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 PDF = "application/pdf"
+PDF_NAME = "document.pdf"
+"""For vendors that want a file to have a name."""
+SILENCE = "(no text)"
+"""What stands where a message has nothing for the model, and a vendor refuses none."""
+NO_OUTPUT = "(no output)"
+FAILED = "The tool failed:"
+"""Opens the output of a failed call, for vendors that have no field for it."""
 
 MAX_TOKENS = 2**53
 """More than any model counts, and the most that every reader of JSON takes for a number."""
@@ -131,6 +138,12 @@ class Media(NamedTuple):
         if not self.mime_type.startswith("text/") or not self.data:
             return ""
         return base64.b64decode(self.data).decode(errors="replace")
+
+    @property
+    def words(self) -> str:
+        """What stands in its place where it cannot be sent: its text, or that it is there."""
+        text = self.text
+        return text if text.strip() else self.apology
 
     @property
     def apology(self) -> str:
