@@ -92,6 +92,7 @@ SKILL_FIELDS: dict[str, dict[str, Check]] = {
         "args": array(text(rule=argument)),
         "requiredEnv": array(text(rule=variable_problem)),
         "lazyInit": boolean,
+        "trusted": boolean,
     },
     "mcpSseSkill": {**_MCP_SKILL, "endpoint": text(rule=endpoint_problem)},
     "interactiveSkill": {

@@ -8,7 +8,10 @@ from perstack.schema.base import Data
 
 
 class McpStdioSkill(Data, tag_field="type", tag="mcpStdioSkill", kw_only=True):
-    """An MCP server started as a child process. Either `package_name` or `args`."""
+    """An MCP server started as a child process. Either `package_name` or `args`.
+
+    `trusted` (ours): what the server says of its tools' effects is believed.
+    """
 
     command: str
     package_name: str | None = None
@@ -20,6 +23,7 @@ class McpStdioSkill(Data, tag_field="type", tag="mcpStdioSkill", kw_only=True):
     required_env: tuple[str, ...] = ()
     allowed_domains: tuple[str, ...] = ()
     lazy_init: bool = False
+    trusted: bool = False
 
 
 class McpSseSkill(Data, tag_field="type", tag="mcpSseSkill", kw_only=True):

@@ -27,6 +27,7 @@ def _difference(before: ServerTool, now: ServerTool | None) -> str:
         for what, old, new in (
             ("description", before.description, now.description),
             ("schema", before.input_schema, now.input_schema),
+            ("set of annotations", before.annotations, now.annotations),
         )
         if old != new
     ]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from perstack.schema.message import Json
     from perstack.schema.skill import McpStdioSkill
+    from perstack.schema.tool import Effect
     from perstack.skills.mcp import Note
     from perstack.skills.mcp.protocol import ServerInfo, ServerTool
 
@@ -112,8 +113,32 @@ class McpSkill:
         if self._life.session is None:
             self._life.scope.cancel()
 
-    async def call(self, tool: str, args: Json) -> ToolOutput:
-        """What the server's tool answers."""
+    def effect_of(self, tool: ServerTool) -> Effect:
+        """What a second call of the tool would do, which only a trusted server can say."""
+        if self._skill.trusted and tool.annotations.get("readOnlyHint") is True:
+            return "none"
+        if self._skill.trusted and tool.annotations.get("idempotentHint") is True:
+            return "idempotent"
+        return "unknown"
+
+    async def call(self, tool: str, args: Json, effect: Effect = "unknown") -> ToolOutput:
+        """What the server's tool answers.
+
+        A call whose effect is known to bear it is made once more where the server died in it.
+        """
+        unknown = OUTCOME_UNKNOWN if effect == "unknown" else ""
+        try:
+            return await self._call(tool, args, unknown)
+        except ServerGone as gone:
+            if unknown:
+                return _failed(f"{unknown}\n{gone}")
+        try:
+            return await self._call(tool, args, unknown)
+        except ServerGone as gone:
+            return _failed(str(gone))
+
+    async def _call(self, tool: str, args: Json, unknown: str) -> ToolOutput:
+        """One attempt. Raises ServerGone where the server dies in it."""
         life = await self._up()
         if life.session is None:
             return _failed(f"The skill {self.name} is not running: {life.problem}")
@@ -123,9 +148,9 @@ class McpSkill:
             return parts_of(await life.session.call(tool, args))
         except ServerGone as gone:
             life.fail(self._reason(gone))
-            return _failed(f"{OUTCOME_UNKNOWN}\n{gone}")
+            raise
         except TimeoutError as late:
-            return _failed(f"{late} {OUTCOME_UNKNOWN}")
+            return _failed(f"{late} {unknown}".rstrip())
         except ServerRefused as refused:
             return _failed(str(refused) or f"The server refused with the error {refused.code}.")
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from perstack.schema.message import Json
     from perstack.schema.skill import McpStdioSkill
+    from perstack.schema.tool import Effect
     from perstack.skills.mcp import Note
     from perstack.skills.mcp.names import Named
     from perstack.skills.mcp.protocol import ServerTool
@@ -62,6 +63,7 @@ class McpSkills:
         self._taken = taken
         self._stack = AsyncExitStack()
         self._named: dict[str, Named] = {}
+        self._effects: dict[str, Effect] = {}
         self._definitions: tuple[ToolDefinition, ...] = ()
 
     async def __aenter__(self) -> Self:
@@ -97,7 +99,7 @@ class McpSkills:
         if named is None:
             text = f"There is no tool named {name}."
             return ToolOutput(contents=(TextPart(text=text),), is_error=True)
-        return await self._skills[named.skill].call(named.tool, args)
+        return await self._skills[named.skill].call(named.tool, args, self._effects[name])
 
     def _name(self) -> None:
         """Give each tool its name, and say so where it is not its own."""
@@ -111,14 +113,20 @@ class McpSkills:
                     f"The tool {one.tool[:100]!r} is offered as {one.name}"
                 )
         self._named = {one.name: one for one in named}
-        self._definitions = tuple(_definition(one, tools[one.skill, one.tool]) for one in named)
+        self._effects = {
+            one.name: self._skills[one.skill].effect_of(tools[one.skill, one.tool]) for one in named
+        }
+        self._definitions = tuple(
+            _definition(one, tools[one.skill, one.tool], self._effects[one.name]) for one in named
+        )
 
 
-def _definition(named: Named, tool: ServerTool) -> ToolDefinition:
-    """The tool as a model sees it. Nobody vouches for what a server says of its effects."""
+def _definition(named: Named, tool: ServerTool, effect: Effect) -> ToolDefinition:
+    """The tool as a model sees it, and what a second call of it would do."""
     return ToolDefinition(
         skill_name=named.skill,
         name=named.name,
         description=tool.description or f"{named.tool[:100]} of the skill {named.skill}",
         input_schema=sendable(tool.input_schema),
+        effect=effect,
     )
