@@ -303,3 +303,28 @@ def _machine() -> dict[str, str]:
     from perstack.skills.mcp.environment import server_environment
 
     return server_environment(os.environ, ())
+
+
+@pytest.mark.parametrize(
+    ("trusted", "said", "calls"), [("true", "read is done", 2), ("false", "outcome is unknown", 1)]
+)
+async def test_a_call_cut_short_by_a_killed_runtime_is_repeated_for_a_trusted_server_alone(
+    tmp_path: Path, trusted: str, said: str, calls: int
+):
+    log = tmp_path / "calls"
+    more = f"trusted = {trusted}"
+    text = config(skill("tools", "dying_server.py", "1", str(log), "kill", more=more))
+    async with serve_model([call("read"), DONE]) as server:
+        killed = await run(tmp_path, server, text)
+        with anyio.fail_after(120):
+            gone_on = await anyio.run_process(
+                [str(PERSTACK), "run", "worker", "--continue"],
+                cwd=tmp_path,
+                env=QUIET | server.variables,
+                check=False,
+            )
+    ended = Ended(gone_on.returncode, gone_on.stdout.decode(), gone_on.stderr.decode())
+    assert killed.code == -signal.SIGKILL
+    assert ended.code == 0, ended.stderr
+    assert said in answers_of(ended)[0]
+    assert len(log.read_text().splitlines()) == calls

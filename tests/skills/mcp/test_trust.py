@@ -17,15 +17,17 @@ pytestmark = pytest.mark.anyio
 SERVER = Path(__file__).with_name("dying_server.py")
 
 
-async def called(folder: Path, tool: str, *, deaths: int, trusted: bool) -> tuple[str, str, int]:
+async def called(
+    folder: Path, tool: str, *, deaths: int, trusted: bool, mode: str = "", more: str = ""
+) -> tuple[str, str, int]:
     """The recorded effect of one call, its answer, and how often the server saw it."""
     log = folder / "calls"
     config = folder / "perstack.toml"
     config.write_text(
         '[experts.worker]\ninstruction = "Work."\n'
         '[experts.worker.skills.tools]\ntype = "mcpStdioSkill"\n'
-        f'command = "{sys.executable}"\nargs = ["{SERVER}", "{deaths}", "{log}"]\n'
-        f"trusted = {str(trusted).lower()}\n"
+        f'command = "{sys.executable}"\nargs = ["{SERVER}", "{deaths}", "{log}", "{mode}"]\n'
+        f"trusted = {str(trusted).lower()}\n{more}"
     )
     model = ScriptedModel([call(tool), say("Done.")])
     result = await run("worker", "Go", config=load_config(config), provider=model, workspace=folder)
@@ -69,3 +71,22 @@ async def test_a_trusted_server_that_says_nothing_of_a_tool_is_not_asked_twice(t
     _, answer, calls = await called(tmp_path, "write", deaths=1, trusted=True)
     assert OUTCOME_UNKNOWN in answer
     assert calls == 1
+
+
+async def test_a_call_is_not_repeated_where_the_server_takes_back_what_it_said_of_it(
+    tmp_path: Path,
+):
+    _, answer, calls = await called(tmp_path, "read", deaths=1, trusted=True, mode="recant")
+    assert "another tool now: its set of annotations" in answer
+    assert calls == 1
+
+
+@pytest.mark.parametrize("tool", ["read", "write"])
+async def test_the_last_words_of_a_server_reach_the_model_without_its_secrets(
+    tmp_path: Path, tool: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TOKEN", "canary-of-a-token")
+    more = 'requiredEnv = ["TOKEN"]\n'
+    _, answer, _ = await called(tmp_path, tool, deaths=9, trusted=True, more=more)
+    assert "The token is [TOKEN]." in answer
+    assert "canary" not in answer

@@ -126,19 +126,21 @@ class McpSkill:
 
         A call whose effect is known to bear it is made once more where the server died in it.
         """
-        unknown = OUTCOME_UNKNOWN if effect == "unknown" else ""
-        try:
-            return await self._call(tool, args, unknown)
-        except ServerGone as gone:
-            if unknown:
-                return _failed(f"{unknown}\n{gone}")
-        try:
-            return await self._call(tool, args, unknown)
-        except ServerGone as gone:
-            return _failed(str(gone))
+        outcome, attempts = (OUTCOME_UNKNOWN, 1) if effect == "unknown" else ("", 2)
+        lost = ""
+        for _ in range(attempts):
+            try:
+                return await self._call(tool, args, outcome)
+            except ServerGone as gone:
+                lost = self.reports.without_secrets(str(gone))
+        return _failed(f"{outcome}\n{lost}".strip())
 
-    async def _call(self, tool: str, args: Json, unknown: str) -> ToolOutput:
-        """One attempt. Raises ServerGone where the server dies in it."""
+    async def _call(self, tool: str, args: Json, outcome: str) -> ToolOutput:
+        """One attempt. `outcome` is what to say of one that gets no answer.
+
+        Raises:
+            ServerGone: the server died in it.
+        """
         life = await self._up()
         if life.session is None:
             return _failed(f"The skill {self.name} is not running: {life.problem}")
@@ -150,9 +152,10 @@ class McpSkill:
             life.fail(self._reason(gone))
             raise
         except TimeoutError as late:
-            return _failed(f"{late} {unknown}".rstrip())
+            return _failed(f"{late} {outcome}".strip())
         except ServerRefused as refused:
-            return _failed(str(refused) or f"The server refused with the error {refused.code}.")
+            words = self.reports.without_secrets(str(refused))
+            return _failed(words or f"The server refused with the error {refused.code}.")
 
     async def _up(self) -> _Life:
         """The life to call, a new one where the last is over and one is left."""

@@ -63,8 +63,7 @@ class McpSkills:
         self._taken = taken
         self._stack = AsyncExitStack()
         self._named: dict[str, Named] = {}
-        self._effects: dict[str, Effect] = {}
-        self._definitions: tuple[ToolDefinition, ...] = ()
+        self._definitions: dict[str, ToolDefinition] = {}
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
@@ -91,7 +90,7 @@ class McpSkills:
 
     def tools(self) -> Sequence[ToolDefinition]:
         """Every tool of every server that was started, in the order of their declarations."""
-        return self._definitions
+        return tuple(self._definitions.values())
 
     async def call(self, name: str, args: Json) -> ToolOutput:
         """What the tool answers. One that was not offered is not called."""
@@ -99,7 +98,8 @@ class McpSkills:
         if named is None:
             text = f"There is no tool named {name}."
             return ToolOutput(contents=(TextPart(text=text),), is_error=True)
-        return await self._skills[named.skill].call(named.tool, args, self._effects[name])
+        effect = self._definitions[name].effect
+        return await self._skills[named.skill].call(named.tool, args, effect)
 
     def _name(self) -> None:
         """Give each tool its name, and say so where it is not its own."""
@@ -113,12 +113,11 @@ class McpSkills:
                     f"The tool {one.tool[:100]!r} is offered as {one.name}"
                 )
         self._named = {one.name: one for one in named}
-        self._effects = {
-            one.name: self._skills[one.skill].effect_of(tools[one.skill, one.tool]) for one in named
-        }
-        self._definitions = tuple(
-            _definition(one, tools[one.skill, one.tool], self._effects[one.name]) for one in named
-        )
+        self._definitions = {}
+        for one in named:
+            tool = tools[one.skill, one.tool]
+            effect = self._skills[one.skill].effect_of(tool)
+            self._definitions[one.name] = _definition(one, tool, effect)
 
 
 def _definition(named: Named, tool: ServerTool, effect: Effect) -> ToolDefinition:
