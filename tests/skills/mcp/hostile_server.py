@@ -33,6 +33,17 @@ MODES = {
     "deaf": "reads nothing after tools/list, and lives",
     "closed": "closes its standard output on a call, and lives",
     "exit": "ends at once, with status 3 and a complaint",
+    "closed-in": "closes its standard input on a call, and lives",
+    "haunt": "ends when it is called, and leaves a child elsewhere that floods its output",
+    "heavy-ids": "asks 64 times for a ping, with numbers of 15 MB, reading nothing",
+    "heavy-log": "logs 15 MB before the answer to a call",
+    "heavy-refusal": "refuses a call with a reason of 15 MB",
+    "crowded-log": "logs 7,000,000 values before the answer to a call",
+    "crowded-tools": "lists 5,000,000 tools that are none",
+    "crowded-schema": "has four tools of 30,000 values each",
+    "crowded-content": "answers a call with 5,000,000 parts",
+    "crowded-data": "answers a call with 7,000,000 values beside its text",
+    "crowded-alone": "answers a call with 7,000,000 values and no text",
     "exit-call": "ends when it is called, with status 7 and a complaint",
     "orphan": "leaves a child in a session of its own that holds its pipes",
     "stderr-flood": "prints 200 MB on its standard error before it answers initialize",
@@ -45,7 +56,8 @@ MODES = {
     "crlf": "ends every message with CR LF",
     "nan": "answers calls with structured data that has a NaN in it",
     "surrogate": "answers calls with half a surrogate pair",
-    "deep": "sends an answer of 100,000 brackets before the right one",
+    "deep": "sends an answer of 100,000 brackets, and of another id, before the right one",
+    "deep-call": "answers calls with 2,000 brackets",
     "duplicate-keys": "repeats the keys of every answer, the right ones last",
     "huge-int": "answers with numbers of many digits in structured data",
     "wrong-id": "sends answers of other ids, of strings and of none before the right one",
@@ -112,7 +124,7 @@ def answer(number: Any, result: Any = None, error: Any = None) -> None:
         for line in GARBAGE[:10]:
             raw(line)
     if "deep" in modes:
-        raw(b'{"jsonrpc":"2.0","id":%d,"result":' % number + b"[" * 100_000 + b"]" * 100_000 + b"}")
+        raw(b'{"jsonrpc":"2.0","id":%d,"result":' % (number + 1000) + DEEP + b"}")
     if "wrong-id" in modes:
         for other in (number + 1000, str(number), None, -1, 0):
             send({"jsonrpc": "2.0", "id": other, "result": wrong})
@@ -159,6 +171,11 @@ def listed(params: dict[str, Any]) -> dict[str, Any]:
         tools += [tool(name) for name in ODD_NAMES]
     if "not-tools" in modes:
         tools[:0] = [None, 1, {}, {"name": 7}, [], {"name": "x", "inputSchema": 1}]  # type: ignore[list-item]
+    if "crowded-schema" in modes:
+        crowd = {"type": "object", "enum": [1] * 30_000}
+        tools = [tool(f"t{number}", inputSchema=crowd) for number in range(4)]
+    if "crowded-tools" in modes:
+        return {"tools": [1] * 5_000_000}
     if "pages" in modes:
         page = int(params.get("cursor", "0"))
         return {"tools": [tool(f"t{page}")], "nextCursor": str(page + 1)}
@@ -180,6 +197,16 @@ def obstruct(number: int) -> None:
         sys.stderr.write("fatal: out of cheese\n")
         sys.stderr.flush()
         os._exit(7)
+    if "haunt" in modes:
+        script = "import os\nwhile True: os.write(1, b'x' * 65536)"
+        arguments = [sys.executable, "-I", "-S", "-c", script]
+        child.append(subprocess.Popen(arguments, start_new_session=True).pid)
+        sys.stderr.write("fatal: out of body\n")
+        os._exit(7)
+    if "closed-in" in modes:
+        os.close(0)
+        send({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "deaf"}})
+        time.sleep(1000)
     if "closed" in modes:
         os.close(1)
         time.sleep(1000)
@@ -199,8 +226,25 @@ def obstruct(number: int) -> None:
         )
 
 
+DEEP = b"[" * 100_000 + b"]" * 100_000
+CROWD = b"[" + b"1," * 7_000_000 + b"1]"
+
+
+def overload() -> None:
+    """Notes and questions of about 15 MB."""
+    if "heavy-ids" in modes:
+        for _ in range(64):
+            raw(b'{"jsonrpc":"2.0","method":"ping","id":"' + b"x" * 15_000_000 + b'"}')
+    note = b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":%s}}'
+    if "heavy-log" in modes:
+        raw(note % (b'"' + b"x" * 15_000_000 + b'"'))
+    if "crowded-log" in modes:
+        raw(note % CROWD)
+
+
 def chat(params: dict[str, Any]) -> None:
     """Notes and questions ahead of the answer to a call."""
+    overload()
     if "storm" in modes:
         note = {"jsonrpc": "2.0", "method": "notifications/message"}
         line = json.dumps({**note, "params": {"level": "info", "data": "again"}}).encode()
@@ -255,6 +299,15 @@ ODD_RESULTS: dict[str, Callable[[], Any]] = {
     "huge-int": lambda: text("ok", structuredContent={"value": 10**100}),
     "ask": questioned,
 }
+CROWDED: dict[str, Callable[[], bytes]] = {
+    "crowded-content": lambda: b'"result":{"content":[' + b"{}," * 5_000_000 + b"{}]}",
+    "crowded-data": lambda: (
+        b'"result":{"structuredContent":' + CROWD + b',"content":[{"type":"text","text":"ok"}]}'
+    ),
+    "crowded-alone": lambda: b'"result":{"structuredContent":' + CROWD + b"}",
+    "deep-call": lambda: b'"result":' + b"[" * 2000 + b"]" * 2000,
+    "heavy-refusal": lambda: b'"error":{"code":-1,"message":"' + b"x" * 15_000_000 + b'"}',
+}
 RESULTS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "echo": text,
     "fail": lambda _: text("it failed", isError=True),
@@ -268,8 +321,11 @@ RESULTS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 def called(number: int, name: str, args: dict[str, Any]) -> None:
     """Answer a call."""
+    crowd = [form for mode, form in CROWDED.items() if mode in modes]
     odd = [result for mode, result in ODD_RESULTS.items() if mode in modes]
-    if odd:
+    if crowd:
+        raw(b'{"jsonrpc":"2.0","id":%d,%s}' % (number, crowd[0]()))
+    elif odd:
         answer(number, odd[0]())
     elif name == "slow":
         waiting.append(number)

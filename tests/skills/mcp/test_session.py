@@ -50,7 +50,6 @@ async def test_every_generation_is_greeted_in_its_own_way(
     async with session(mode) as one:
         info = await one.start()
         assert (info.name, info.version, info.protocol) == ("hostile", version, protocol)
-        assert "capabilities" in info.raw
         assert [tool.name for tool in await one.tools()] == list(PLAIN)
         lists = ["tools/list", "tools/list"]
         assert await said_by(one, "told") == [*asked, *lists, "tools/call"]
@@ -191,6 +190,39 @@ async def test_the_end_of_a_server_ends_every_call():
 
 
 @pytest.mark.hostile
+async def test_a_server_that_closes_its_input_ends_the_calls_under_way():
+    reasons: list[str] = []
+    said = Said()
+    async with started("closed-in", said=said) as one, anyio.create_task_group() as tasks:
+
+        async def call() -> None:
+            with pytest.raises(ServerGone) as caught:
+                await one.call("echo", {})
+            reasons.append(str(caught.value))
+
+        tasks.start_soon(call)
+        await until(lambda: said.texts == ["deaf"])
+        tasks.start_soon(call)
+    assert reasons == ["The server hung up."] * 2
+    assert one.gone == "The server hung up."
+
+
+@pytest.mark.hostile
+async def test_leaving_answers_the_calls_under_way():
+    reasons: list[str] = []
+    async with anyio.create_task_group() as tasks, started() as one:
+
+        async def call() -> None:
+            with pytest.raises(ServerGone) as caught:
+                await one.call("slow", {})
+            reasons.append(str(caught.value))
+
+        tasks.start_soon(call)
+        await anyio.wait_all_tasks_blocked()
+    assert reasons == ["The session with the server was ended."]
+
+
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "mode",
     ["garbage", "bom", "crlf", "deep", "duplicate-keys", "wrong-id", "twice", "batch", "early"],
@@ -224,6 +256,11 @@ async def test_odd_values_arrive_as_what_can_be_kept(mode: str, text: str, struc
         ("no-result", "tools/call is no answer"),
         ("input", "input that nobody here can give"),
         ("long-line", "more than 16 MiB"),
+        ("deep-call", "An answer came that makes no sense"),
+        ("crowded-tools", "holds more than 100000 values"),
+        ("crowded-content", "holds more than 100000 values"),
+        ("crowded-alone", "holds more than 100000 values"),
+        ("heavy-refusal", "its reason is too long"),
     ],
 )
 async def test_an_answer_that_makes_no_sense_is_a_refusal_and_the_server_goes_on(
@@ -238,7 +275,10 @@ async def test_an_answer_that_makes_no_sense_is_a_refusal_and_the_server_goes_on
 @pytest.mark.hostile
 @pytest.mark.parametrize(
     ("mode", "failure"),
-    [("garbage-storm", "no message"), ("ask-storm", "more questions than it reads answers")],
+    [
+        ("garbage-storm", "no message"),
+        ("ask-storm", "more questions than it reads answers"),
+    ],
 )
 async def test_a_server_that_only_talks_nonsense_is_given_up_for_good(mode: str, failure: str):
     match = f"given up after {MAX_BAD_MESSAGES + 1} messages .* The last was {failure}"
@@ -291,6 +331,7 @@ async def test_other_tools_are_remembered_and_not_acted_on():
         ("pages", MAX_PAGES, f"Only the first {MAX_PAGES} pages of tools were read."),
         ("big-tool", len(PLAIN), "Tools of more than 256 KiB were left out."),
         ("big-tools", MAX_TOOLS_BYTES // 200_083, "Only the first 20 tools were taken."),
+        ("crowded-schema", 3, "Only the first 3 tools were taken."),
         ("not-tools", len(PLAIN), "What is no tool in the list of tools was left out."),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from perstack.schema.event import (
@@ -213,6 +214,43 @@ async def test_a_server_that_dies_in_a_call_is_started_anew_by_the_next(tmp_path
     kinds = [type(event) for event in told if not isinstance(event, SkillReported)]
     assert kinds == [SkillStarting, SkillConnected, SkillDisconnected] * 2
     assert told.reasons() == ["The server ended with status 9.", ""]
+
+
+async def test_a_call_under_way_when_a_server_closes_its_input_has_an_unknown_outcome(
+    tmp_path: Path,
+):
+    told, answers = Told(), list[str]()
+    async with opened(told, tmp_path, a=hostile("closed-in")) as source:
+
+        async def call() -> None:
+            answers.append(text(await source.call("echo", {})))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            while not any(isinstance(event, SkillReported) for event in told):
+                await anyio.lowlevel.checkpoint()
+            tasks.start_soon(call)
+    assert answers == [f"{OUTCOME_UNKNOWN}\nThe server hung up."] * 2
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_closing_answers_a_call_that_waits_for_a_restart(tmp_path: Path, turns: int):
+    told, answers = Told(), list[str]()
+    with anyio.fail_after(20):
+        async with opened(told, tmp_path, a=hostile("exit-call")) as source:
+            skill = source.skills["a"]
+
+            async def call() -> None:
+                answers.append(text(await skill.call("echo", {})))
+
+            await call()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call)
+                for _ in range(turns):
+                    await anyio.lowlevel.checkpoint()
+                skill.close()
+    assert "status 7" in answers[0]
+    assert len(answers) == 2
 
 
 async def test_a_server_that_died_between_calls_costs_one_call_at_most(tmp_path: Path):

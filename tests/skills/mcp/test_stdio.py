@@ -133,6 +133,15 @@ async def test_a_server_that_ended_is_gone_though_its_child_holds_its_pipes():
 
 @linux
 @pytest.mark.hostile
+async def test_a_child_that_floods_the_pipes_of_a_server_that_ended_holds_nobody_up():
+    with nothing_left():
+        async with started("haunt") as one:
+            with pytest.raises(ServerGone, match=r"status 7\. It printed:\nfatal: out of body"):
+                await one.call("echo", {})
+
+
+@linux
+@pytest.mark.hostile
 async def test_a_message_nobody_takes_any_more_does_not_wait_for_a_child_that_holds_the_pipe():
     script = "import os,time; os.fork() or time.sleep(1000); input()"
     async with StdioTransport(python("-c", script), stop=0.1) as transport:
@@ -338,6 +347,15 @@ def test_a_message_of_exactly_the_limit_is_kept():
         ("endless-line", "a message without an end"),
         ("stderr-flood", ""),
         ("storm", ""),
+        ("heavy-ids", ""),
+        ("heavy-log", ""),
+        ("crowded-log", ""),
+        ("heavy-refusal", "too long to be read"),
+        ("crowded-tools", "more than 100000 values"),
+        ("crowded-schema", ""),
+        ("crowded-content", "more than 100000 values"),
+        ("crowded-data", ""),
+        ("crowded-alone", "more than 100000 values"),
     ],
 )
 async def test_no_flood_takes_more_than_32_mib(mode: str, outcome: str):
@@ -347,6 +365,7 @@ async def test_no_flood_takes_more_than_32_mib(mode: str, outcome: str):
         await one.start()
         failure = ""
         try:
+            await one.tools()
             await one.call("echo", {})
         except Exception as error:  # noqa: BLE001 - what it is stands in its text
             failure = str(error)

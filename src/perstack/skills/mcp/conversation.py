@@ -15,16 +15,19 @@ from msgspec import Raw
 from perstack.schema.message import Json
 from perstack.skills.mcp import MAX_BAD_MESSAGES, ServerGone, ServerRefused, Transport
 from perstack.skills.mcp.protocol import (
+    MAX_ID,
+    MAX_NOTE_BYTES,
     Logged,
     Message,
     Problem,
     Progress,
     Unreadable,
     decode,
-    encode,
     notification,
+    number_in,
     reply,
     request,
+    size_of,
 )
 from perstack.skills.mcp.trickle import Trickle
 
@@ -34,6 +37,8 @@ MAX_REPLIES = 64
 _COURTESY = 1.0
 """Seconds a notice may take that nobody waits for."""
 _MAX_REASON = 4000
+_END = 1024
+"""Bytes at either end of a message in which its number is looked for."""
 NO_META: Json = {}
 
 _message = msgspec.json.Decoder(Message)
@@ -83,6 +88,7 @@ class Conversation:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end("The session with the server was ended.")
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
         self._lines.flush()
@@ -126,6 +132,9 @@ class Conversation:
         try:
             await self._transport.send(request(number, method, params))
             await question.answered.wait()
+        except ServerGone as gone:
+            self._end(str(gone))
+            raise
         except anyio.get_cancelled_exc_class():
             self._called_off.add(number)
             if is_cancellable and self._gone is None:
@@ -144,14 +153,19 @@ class Conversation:
             while True:
                 self._take(await self._transport.receive())
         except ServerGone as gone:
-            self._gone = str(gone)
+            self._end(str(gone))
+
+    def _end(self, reason: str) -> None:
+        """Tell all who wait that no answer will come. The first reason stands."""
+        self._gone = self._gone or reason
         for question in self._open.values():
             question.answered.set()
 
     def _take(self, data: bytes) -> None:
         try:
-            message = decode(_message, data)
-        except Unreadable:
+            message = decode(_message, data, None)
+        except Unreadable as problem:
+            self._refuse(data, f"An answer came that {problem}.")
             self._count("no message")
             return
         if message.jsonrpc != "2.0":
@@ -164,6 +178,13 @@ class Conversation:
             self._note(message.method, message.params)
         else:
             self._reply(message)
+
+    def _refuse(self, data: bytes, reason: str) -> None:
+        """Let nobody wait for an answer that came and cannot be read."""
+        question = self._open.get(number_in(data[:_END], data[-_END:]) or 0)
+        if question is not None and not question.answered.is_set():
+            question.problem = Problem(message=reason)
+            question.answered.set()
 
     def _answer(self, message: Message) -> None:
         number = message.id
@@ -183,7 +204,7 @@ class Conversation:
             self.have_tools_changed = True
         elif method not in {"notifications/message", "notifications/progress"}:
             return
-        elif not self._lines.is_open:
+        elif not self._lines.is_open or size_of(params) > MAX_NOTE_BYTES:
             self._lines.leave_out(1)
         elif method == "notifications/message":
             self._log(params)
@@ -196,9 +217,8 @@ class Conversation:
         except Unreadable:
             self._count("a note that is none")
             return
-        data = logged.data
         self._level = logged.level
-        self._lines.add(data if isinstance(data, str) else encode(data).decode())
+        self._lines.add(logged.text)
 
     def _progress(self, params: Raw) -> None:
         try:
@@ -212,6 +232,9 @@ class Conversation:
 
     def _reply(self, message: Message) -> None:
         """Answer, beside everything else: the server may not read before it is read itself."""
+        if isinstance(message.id, str) and len(message.id) > MAX_ID:
+            self._count("a question whose number has no end")
+            return
         if self._replies == MAX_REPLIES:
             self._count("more questions than it reads answers")
             return

@@ -8,7 +8,11 @@ import msgspec
 from msgspec import Raw
 
 from perstack.skills.mcp import MAX_TOOL_BYTES, MAX_TOOLS, MAX_TOOLS_BYTES
+from perstack.skills.mcp.crowd import MAX_VALUES, values_in
 from perstack.skills.mcp.protocol import ServerTool, ToolEntry, Unreadable, decode
+
+MAX_ENTRIES = 2 * MAX_TOOLS
+"""Entries that are looked at, tools or not."""
 
 _entry = msgspec.json.Decoder(ToolEntry)
 
@@ -21,6 +25,8 @@ class Listing:
         self._said: set[str] = set()
         self._tools: list[ServerTool] = []
         self._size = 0
+        self._entries = 0
+        self._values = 0
 
     @property
     def tools(self) -> tuple[ServerTool, ...]:
@@ -30,16 +36,27 @@ class Listing:
     def add(self, entries: Sequence[Raw]) -> bool:
         """Take a page; False where there is room for no more."""
         for entry in entries:
+            self._entries += 1
             size = len(memoryview(entry))
             if size > MAX_TOOL_BYTES:
                 self._warn(f"Tools of more than {MAX_TOOL_BYTES >> 10} KiB were left out.")
                 continue
             self._size += size
-            if len(self._tools) == MAX_TOOLS or self._size > MAX_TOOLS_BYTES:
+            self._values += values_in(bytes(entry))
+            if self._is_full:
                 self._warn(f"Only the first {len(self._tools)} tools were taken.")
                 return False
             self._take(entry)
         return True
+
+    @property
+    def _is_full(self) -> bool:
+        return (
+            len(self._tools) == MAX_TOOLS
+            or self._entries > MAX_ENTRIES
+            or self._size > MAX_TOOLS_BYTES
+            or self._values > MAX_VALUES
+        )
 
     def _take(self, entry: Raw) -> None:
         try:

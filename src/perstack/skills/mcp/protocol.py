@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from perstack._version import __version__
 from perstack.schema.message import Json
+from perstack.skills.mcp.crowd import MAX_VALUES, is_crowded
 
 T = TypeVar("T")
 
@@ -26,6 +27,10 @@ METHOD_NOT_FOUND = -32601
 UNREADABLE = 0
 """The code of ServerRefused where an answer came that is none to the question."""
 TOO_LONG = -32000
+MAX_NOTE_BYTES = 64 * 1024
+"""Of what a server logs, tells of its progress, or refuses with. What is longer is not read."""
+MAX_ID = 256
+"""Characters by which a server may number what it asks."""
 
 _CLIENT: Json = {"name": "perstack", "version": __version__}
 _META = "io.modelcontextprotocol/"
@@ -35,12 +40,11 @@ _ID_LAST = re.compile(rb',\s*"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.
 
 
 class ServerInfo(NamedTuple):
-    """What a server says of itself. `raw` is the whole of its first answer."""
+    """What a server says of itself, each at most 200 characters."""
 
     name: str
     version: str
     protocol: str
-    raw: Json
 
 
 class ServerTool(NamedTuple):
@@ -87,6 +91,8 @@ class Message(msgspec.Struct):
         """The error, if it is one."""
         if not self.error or bytes(self.error) == b"null":
             return None
+        if size_of(self.error) > MAX_NOTE_BYTES:
+            return Problem(message="The server refuses, and its reason is too long to be read.")
         try:
             return decode(_problem, self.error)
         except Unreadable:
@@ -139,8 +145,8 @@ class ToolEntry(msgspec.Struct, rename="camel"):
 class Result(msgspec.Struct, rename="camel"):
     """The answer to `tools/call`."""
 
-    content: list[Json] | None = None
-    structured_content: object = None
+    content: Raw = Raw()
+    structured_content: Raw = Raw()
     is_error: bool | None = None
     result_type: str | None = None
 
@@ -150,6 +156,11 @@ class Logged(msgspec.Struct):
 
     level: str = "info"
     data: object = None
+
+    @property
+    def text(self) -> str:
+        """As a line."""
+        return self.data if isinstance(self.data, str) else encode(self.data).decode()
 
 
 class Progress(msgspec.Struct, rename="camel"):
@@ -168,7 +179,7 @@ class Progress(msgspec.Struct, rename="camel"):
 
 
 class Unreadable(Exception):
-    """Bytes that are not what they should be."""
+    """Bytes that are not what they should be. Its message ends a sentence about them."""
 
 
 _problem = msgspec.json.Decoder(Problem)
@@ -183,22 +194,32 @@ def encode(value: object) -> bytes:
         return json.dumps(value, ensure_ascii=False).encode(errors="replace")
 
 
-def decode(decoder: msgspec.json.Decoder[T], data: bytes | Raw) -> T:
-    """The value in `data`.
+def decode(decoder: msgspec.json.Decoder[T], data: bytes | Raw, most: int | None = MAX_VALUES) -> T:
+    """The value in `data`, which may hold `most` values; None where few of them are made (`Raw`).
 
     Raises:
-        Unreadable: it is none of this type.
+        Unreadable: it is none of this type, or holds more than that.
     """
+    if most is not None and is_crowded(bytes(data), most):
+        raise Unreadable(f"holds more than {most} values")
     try:
         return decoder.decode(data)
     except _TROUBLE:
         pass
+    text = bytes(data)
     try:
+        if is_crowded(text):
+            raise Unreadable(f"holds more than {MAX_VALUES} values, some of them odd")
         # Slower, and taken only for what is odd: half a surrogate pair, NaN, a byte order mark.
-        value = json.loads(bytes(data), parse_constant=lambda _: None)
+        value = json.loads(text, parse_constant=lambda _: None)
         return decoder.decode(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except _TROUBLE as error:
-        raise Unreadable from error
+        raise Unreadable("makes no sense") from error
+
+
+def size_of(raw: Raw) -> int:
+    """How many bytes it has."""
+    return len(memoryview(raw))
 
 
 def request(number: int, method: str, params: Json) -> bytes:
@@ -225,10 +246,15 @@ def too_long(head: bytes, tail: bytes, limit: int) -> bytes:
 
     `head` and `tail` are how it begins and ends; its number stands in one or the other.
     """
-    found = _ID_FIRST.match(head) or _ID_LAST.search(tail)
     message = f"The answer has more than {limit >> 20} MiB and was dropped."
-    number = int(found[1]) if found else None
-    return encode({"jsonrpc": "2.0", "id": number, "error": {"code": TOO_LONG, "message": message}})
+    error = {"code": TOO_LONG, "message": message}
+    return encode({"jsonrpc": "2.0", "id": number_in(head, tail), "error": error})
+
+
+def number_in(head: bytes, tail: bytes) -> int | None:
+    """The number of an answer that is not read, where it stands at its beginning or its end."""
+    found = _ID_FIRST.match(head) or _ID_LAST.search(tail)
+    return int(found[1]) if found else None
 
 
 def hello() -> Json:

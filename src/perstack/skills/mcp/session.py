@@ -13,6 +13,7 @@ from msgspec import Raw
 from perstack.schema.message import Json
 from perstack.skills.mcp import MAX_PAGES, Patience, ServerRefused, Transport
 from perstack.skills.mcp.conversation import Conversation
+from perstack.skills.mcp.crowd import MAX_VALUES
 from perstack.skills.mcp.listing import Listing
 from perstack.skills.mcp.protocol import (
     HANDSHAKE,
@@ -46,7 +47,8 @@ _welcome = msgspec.json.Decoder(Welcome)
 _discovery = msgspec.json.Decoder(Discovery)
 _page = msgspec.json.Decoder(Page)
 _result = msgspec.json.Decoder(Result)
-_object = msgspec.json.Decoder(dict[str, object])
+_blocks = msgspec.json.Decoder(list[dict[str, object]] | None)
+_anything = msgspec.json.Decoder()
 
 
 class OpenTransport(Transport, Protocol):
@@ -130,8 +132,7 @@ class Session:
                 raise _strange([welcome.protocol_version])
             await self._transport.send(notification("notifications/initialized"))
         named = welcome.server_info
-        raw = _read(_object, answer, _INITIALIZE)
-        return ServerInfo(named.name, named.version, welcome.protocol_version, raw)
+        return ServerInfo(named.name, named.version, welcome.protocol_version)
 
     async def tools(self) -> tuple[ServerTool, ...]:
         """All its tools, as it orders them, within the caps; what is left out is told."""
@@ -154,11 +155,21 @@ class Session:
         params: Json = {"name": name, "arguments": args}
         with self._talk.limit(self._patience.call, "did not answer the call"):
             answer = await self._talk.ask(_CALL, params, self._meta, has_progress=True)
-        result = _read(_result, answer, _CALL)
+        result = _read(_result, answer, _CALL, most=None)
         if result.result_type not in {None, "complete"}:
             raise ServerRefused(UNREADABLE, "The tool wants input that nobody here can give.")
-        content = tuple(result.content or ())
-        return CallResult(content, result.structured_content, is_error=bool(result.is_error))
+        content = tuple(_optional(_blocks, result.content) or ())
+        return CallResult(content, self._data(result, content), is_error=bool(result.is_error))
+
+    def _data(self, result: Result, content: tuple[Json, ...]) -> object:
+        """The data beside an answer's content, which say the same again where both are there."""
+        try:
+            return _optional(_anything, result.structured_content)
+        except ServerRefused as error:
+            if not content:
+                raise
+            self._say("warning", f"The data beside an answer were left out. {error}")
+            return None
 
     async def _discover(self, refused: ServerRefused) -> ServerInfo:
         """Speak to a server that knows no `initialize`."""
@@ -170,15 +181,22 @@ class Session:
         found = _read(_discovery, answer, _DISCOVER)
         if STATELESS not in found.supported_versions:
             raise _strange(found.supported_versions)
-        raw = _read(_object, answer, _DISCOVER)
-        return ServerInfo(found.named.name, found.named.version, STATELESS, raw)
+        return ServerInfo(found.named.name, found.named.version, STATELESS)
 
 
-def _read(decoder: msgspec.json.Decoder[T], answer: Raw, method: str) -> T:
+def _read(
+    decoder: msgspec.json.Decoder[T], answer: Raw, method: str, most: int | None = MAX_VALUES
+) -> T:
     try:
-        return decode(decoder, answer)
+        return decode(decoder, answer, most)
     except Unreadable as error:
-        raise ServerRefused(UNREADABLE, f"What it answered to {method} is no answer.") from error
+        words = f"What it answered to {method} is no answer: it {error}."
+        raise ServerRefused(UNREADABLE, words) from error
+
+
+def _optional(decoder: msgspec.json.Decoder[T], part: Raw) -> T | None:
+    """A part of what was answered to a call, where it is there."""
+    return _read(decoder, part, _CALL) if part else None
 
 
 def _strange(versions: list[str]) -> ServerRefused:

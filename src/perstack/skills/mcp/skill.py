@@ -93,13 +93,16 @@ class McpSkill:
 
     async def keep(self) -> None:
         """Run the server, and run it again when a call wants it, until it is closed."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.reports.pump)
-            while not self._is_closed:
-                await self._live(self._life)
-                await self._wanted.wait()
-                self._wanted = anyio.Event()
-            tasks.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.reports.pump)
+                while not self._is_closed:
+                    await self._live(self._life)
+                    await self._wanted.wait()
+                    self._wanted = anyio.Event()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._life.fail("It was ended.")  # one that a call asked for and nobody will start
 
     async def settled(self) -> None:
         """Return once the server is up, or will not be."""
@@ -204,15 +207,19 @@ class McpSkill:
         async with Session(
             transport, patience=self._patience, on_message=self.reports.message
         ) as session:
-            spawned = anyio.current_time()
-            info = await session.start()
-            shaken = anyio.current_time()
-            tools = await session.tools()
-            await self._note(self._connected(info, (began, spawned, shaken, anyio.current_time())))
-            self._take(tools)
+            await self._greet(session, began)
             life.session = session
             life.settled.set()
             await life.over.wait()
+
+    async def _greet(self, session: Session, began: float) -> None:
+        """Shake hands and take its tools. What it said of itself is not kept."""
+        spawned = anyio.current_time()
+        info = await session.start()
+        shaken = anyio.current_time()
+        tools = await session.tools()
+        await self._note(self._connected(info, (began, spawned, shaken, anyio.current_time())))
+        self._take(tools)
 
     def _connected(
         self, info: ServerInfo, times: tuple[float, float, float, float]

@@ -88,6 +88,11 @@ class McpSkills:
             skill.close()
         await self._stack.aclose()
 
+    @property
+    def skills(self) -> Mapping[str, McpSkill]:
+        """The skills by their names."""
+        return self._skills
+
     def tools(self) -> Sequence[ToolDefinition]:
         """Every tool of every server that was started, in the order of their declarations."""
         return tuple(self._definitions.values())

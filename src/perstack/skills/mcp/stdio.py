@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import anyio
+import anyio.lowlevel
 
 from perstack.base.environment import MARK
 from perstack.base.lifeline import LIFELINE
@@ -57,6 +58,7 @@ class StdioTransport:
         self._unsent = memoryview(b"")
         self._waits: set[anyio.CancelScope] = set()
         self._has_ended = False
+        self._rest = _PIPE_MAX  # of its output, once it has ended: what the pipe can still hold
 
     async def __aenter__(self) -> Self:
         LIFELINE.hold()
@@ -107,10 +109,11 @@ class StdioTransport:
         while (message := self._messages.next()) is None:
             await self._until(anyio.wait_readable, self._out)
             data = _read(self._out)
-            if data:
-                self._messages.add(data)
-            elif data is not None or self._has_ended:
+            if self._has_ended:
+                self._rest -= len(data or b"")
+            if (not data and (data is not None or self._has_ended)) or self._rest < 0:
                 raise ServerGone(await self._reason())
+            self._messages.add(data or b"")
         return message
 
     def _start(self) -> None:
@@ -143,6 +146,7 @@ class StdioTransport:
     async def _until(self, is_ready: Callable[[int], Awaitable[None]], fd: int) -> None:
         """Wait for a descriptor, or for the end of the server: others may hold its pipes open."""
         if self._has_ended:
+            await anyio.lowlevel.checkpoint()
             return
         with anyio.CancelScope() as scope:
             self._waits.add(scope)
