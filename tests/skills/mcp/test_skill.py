@@ -304,6 +304,25 @@ async def test_a_tool_that_changed_with_a_restart_is_refused_with_the_difference
     assert "ssh" not in told.warnings()
 
 
+async def test_tools_that_a_server_changes_are_refused_before_the_next_call(tmp_path: Path):
+    told = Told()
+    async with opened(told, tmp_path, a=changing(tmp_path / "starts")) as source:
+        before = source.tools()
+        assert text(await source.call("turn", {})) == "1"
+        both: list[str] = []
+
+        async def call(name: str) -> None:
+            both.append(text(await source.call(name, {})))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, "sly")
+            tasks.start_soon(call, "brief")
+        assert text(await source.call("starts", {})) == "1"
+        assert source.tools() == before
+    assert all(answer.startswith("The tool is refused. ") for answer in both)
+    assert told.warnings().count("'sly' is refused") == 1
+
+
 async def test_stderr_is_noted_within_bounds_and_without_secrets(tmp_path: Path):
     told = Told()
     environ = {**ENVIRON, "SERVICE_KEY": "a-secret-of-mine"}

@@ -111,7 +111,7 @@ class Session:
 
     @property
     def have_tools_changed(self) -> bool:
-        """Whether the server has said that its tools are others now. Nobody acts on it."""
+        """Whether the server has said so since they were last listed."""
         return self._talk.have_tools_changed
 
     async def start(self) -> ServerInfo:
@@ -137,6 +137,7 @@ class Session:
     async def tools(self) -> tuple[ServerTool, ...]:
         """All its tools, as it orders them, within the caps; what is left out is told."""
         listing = Listing(self._say)
+        self._talk.have_tools_changed = False
         with self._talk.limit(self._patience.listing, "did not list its tools"):
             cursor: str | None = None
             for _ in range(MAX_PAGES):

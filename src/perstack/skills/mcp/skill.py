@@ -90,6 +90,7 @@ class McpSkill:
         self._was_up = False
         self._is_closed = False
         self._refused: dict[str, str] = {}
+        self._listing = anyio.Lock()
 
     async def keep(self) -> None:
         """Run the server, and run it again when a call wants it, until it is closed."""
@@ -147,6 +148,8 @@ class McpSkill:
         life = await self._up()
         if life.session is None:
             return _failed(f"The skill {self.name} is not running: {life.problem}")
+        if problem := await self._listed_anew(life.session):
+            return _failed(f"The call was not made. {problem}")
         if difference := self._refused.get(tool):
             return _failed(f"The tool is refused. {difference}")
         try:
@@ -159,6 +162,21 @@ class McpSkill:
         except ServerRefused as refused:
             words = self.reports.without_secrets(str(refused))
             return _failed(words or f"The server refused with the error {refused.code}.")
+
+    async def _listed_anew(self, session: Session) -> str:
+        """Look at the tools again where the server has said that they are others now.
+
+        What they were is what the model knows: one that differs is refused from here on.
+        Why that could not be told, if it could not.
+        """
+        async with self._listing:
+            if not session.have_tools_changed:
+                return ""
+            try:
+                self._take(await session.tools())
+            except (ServerGone, ServerRefused, TimeoutError) as error:
+                return self._reason(error)
+            return ""
 
     async def _up(self) -> _Life:
         """The life to call, a new one where the last is over and one is left."""
