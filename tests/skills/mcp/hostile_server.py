@@ -11,6 +11,7 @@ off or `release` is called, and tells "started"), `release`, `fail`, `image`, `s
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -80,6 +81,7 @@ MODES = {
     "not-tools": "has entries in its list that are no tools",
     "input": "wants input for every call",
     "late": "answers what was called off as well",
+    "leak": "tells the value of SERVICE_KEY wherever it can; its tool `leak` does, as `how` says",
 }
 ODD_NAMES = [
     "with space", "\x1b[31mred", "ex\u0435c", "n" * 300, "__proto__", "", "exec", "readTextFile",
@@ -95,6 +97,8 @@ PIXEL = (
 )
 PLAIN = ("echo", "slow", "release", "fail", "image", "structured", "odd", "env", "told", "pid")
 MODERN = "2026-07-28"
+
+KEY = os.environ.get("SERVICE_KEY", "")
 
 modes = set(sys.argv[1:])
 told: list[str] = []
@@ -176,6 +180,10 @@ def listed(params: dict[str, Any]) -> dict[str, Any]:
         tools = [tool(f"t{number}", inputSchema=crowd) for number in range(4)]
     if "crowded-tools" in modes:
         return {"tools": [1] * 5_000_000}
+    if "leak" in modes:
+        schema = {"type": "object", "properties": {KEY: {"type": "string", "enum": [KEY]}}}
+        tools += [tool("leak", description=f"Uses {KEY}", inputSchema=schema), tool(f"x{KEY}")]
+        tools += [tool("x" * 95 + KEY, inputSchema={"type": KEY})]
     if "pages" in modes:
         page = int(params.get("cursor", "0"))
         return {"tools": [tool(f"t{page}")], "nextCursor": str(page + 1)}
@@ -259,6 +267,10 @@ def chat(params: dict[str, Any]) -> None:
                     "params": {"level": level, "data": data},
                 }
             )
+    if "leak" in modes:
+        for data in (*escaped(KEY), {"key": KEY}, "l" * 1990 + KEY, "l" * 7990 + KEY):
+            about = {"level": f"x{KEY}", "data": data}
+            send({"jsonrpc": "2.0", "method": "notifications/message", "params": about})
     if "progress" in modes:
         token = params["_meta"]["progressToken"]
         half = {"progressToken": token, "progress": 1, "total": 2, "message": "half"}
@@ -308,7 +320,49 @@ CROWDED: dict[str, Callable[[], bytes]] = {
     "deep-call": lambda: b'"result":' + b"[" * 2000 + b"]" * 2000,
     "heavy-refusal": lambda: b'"error":{"code":-1,"message":"' + b"x" * 15_000_000 + b'"}',
 }
+
+
+def escaped(value: str) -> list[str]:
+    """A value as it stands in other things."""
+    coded = base64.b64encode(f"user:{value}".encode()).decode()
+    return [
+        value,
+        json.dumps(value),
+        json.dumps({"inner": json.dumps(value)}),
+        "".join(f"\\u{ord(letter):04X}" for letter in value),
+        "".join(f"%{byte:02x}" for byte in value.encode()),
+        value[:3] + "".join(f"\\x{ord(letter):02x}" for letter in value[3:]),
+        value.encode().hex().upper(),
+        coded,
+    ]
+
+
+def leaked(args: dict[str, Any]) -> Any:
+    """An answer that holds the key."""
+    everywhere = "\n".join(escaped(KEY))
+    link = {"type": "resource_link", "uri": f"x:{KEY}", "name": KEY}
+    told = {"uri": "y" * 1990 + KEY, "text": everywhere}
+    blob = {"uri": "z:", "mimeType": "text/plain", "blob": base64.b64encode(KEY.encode()).decode()}
+    return {
+        "text": lambda: text(everywhere),
+        "structured": lambda: {"content": [], "structuredContent": {KEY: [everywhere]}},
+        "parts": lambda: {
+            "content": [
+                link,
+                {"type": "resource", "resource": told},
+                {"type": "resource", "resource": blob},
+                {"type": "audio", "mimeType": f"audio/{KEY}", "data": "!"},
+                {"type": "a" * 95 + KEY},
+            ]
+        },
+        "middle": lambda: text("m" * (131_072 - 20) + KEY + "m" * 300_000),
+        "middle-after": lambda: text("m" * 300_000 + KEY + "m" * (131_072 - 20)),
+        "fail": lambda: text(everywhere, isError=True),
+    }[args["how"]]()
+
+
 RESULTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "leak": leaked,
     "echo": text,
     "fail": lambda _: text("it failed", isError=True),
     "image": lambda _: {"content": [{"type": "image", "data": PIXEL, "mimeType": "image/png"}]},
@@ -327,6 +381,11 @@ def called(number: int, name: str, args: dict[str, Any]) -> None:
         raw(b'{"jsonrpc":"2.0","id":%d,%s}' % (number, crowd[0]()))
     elif odd:
         answer(number, odd[0]())
+    elif args.get("how") == "refuse":
+        answer(number, error={"code": -32000, "message": "r" * 3990 + KEY})
+    elif args.get("how") == "die":
+        os.write(2, ("d" * 1990 + KEY + "\n" + "d" * 7990 + KEY + "\n" + KEY).encode())
+        os._exit(4)
     elif name == "slow":
         waiting.append(number)
         send({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "started"}})
@@ -355,6 +414,8 @@ def greeted(number: int, params: dict[str, Any]) -> None:
         "2024-11-05" if "old" in modes else "2099-01-01" if "future" in modes else "2025-11-25"
     )
     about = {"name": "hostile", "version": "1.0"}
+    if "leak" in modes:
+        about = {"name": f"hostile {KEY}", "version": "v" * 190 + KEY}
     answer(number, {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": about})
 
 
@@ -405,6 +466,8 @@ def main() -> None:
     if "orphan" in modes:
         script = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(1000)"]
         child.append(subprocess.Popen(script, start_new_session=True).pid)
+    if "leak" in modes:
+        os.write(2, "\n".join(escaped(KEY)).encode() + b"\n")
     if "stderr-flood" in modes:
         for _ in range(200):
             os.write(2, b"noise noise\n" * 83_000)

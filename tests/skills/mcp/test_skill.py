@@ -138,7 +138,7 @@ async def test_a_server_gets_what_it_requires_and_never_the_provider_key(tmp_pat
         Told(), tmp_path, environ, a=hostile(required_env=("SERVICE_KEY",))
     ) as source:
         seen = text(await source.call("env", {}))
-    assert "a-secret-of-mine" in seen
+    assert '"SERVICE_KEY":"[SERVICE_KEY]"' in seen
     assert "sk-provider" not in seen
     assert "OTHER" not in seen
 

@@ -29,6 +29,7 @@ from perstack.skills.mcp.protocol import (
     request,
     size_of,
 )
+from perstack.skills.mcp.redaction import NOTHING, Redaction
 from perstack.skills.mcp.trickle import Trickle
 
 MAX_REPLIES = 64
@@ -39,6 +40,7 @@ _COURTESY = 1.0
 _MAX_REASON = 4000
 _END = 1024
 """Bytes at either end of a message in which its number is looked for."""
+_MAX_LEVEL = 20
 NO_META: Json = {}
 
 _message = msgspec.json.Decoder(Message)
@@ -61,14 +63,21 @@ class Conversation:
     Contract: every answer goes to the question of its number. What is no message,
     or answers nothing that was asked, is counted, and beyond MAX_BAD_MESSAGES
     the server is given up: from then on, as after its end, every question
-    raises ServerGone with the same reason.
+    raises ServerGone with the same reason. Nothing that is said, and no refusal,
+    holds a secret of `redaction`.
     """
 
-    def __init__(self, transport: Transport, say: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        say: Callable[[str, str], None],
+        redaction: Redaction = NOTHING,
+    ) -> None:
         self.have_tools_changed = False
         self._transport = transport
         self._level = "info"
-        self._lines = Trickle(lambda text: say(self._level, text))
+        self._redaction = redaction
+        self._lines = Trickle(lambda text: say(self._level, text), redaction)
         self._numbers = itertools.count(1)
         self._open: dict[int, _Question] = {}
         self._called_off: set[int] = set()
@@ -143,7 +152,8 @@ class Conversation:
         finally:
             del self._open[number]
         if question.problem is not None:
-            raise ServerRefused(question.problem.code, question.problem.message[:_MAX_REASON])
+            reason = self._redaction.start(question.problem.message, _MAX_REASON)
+            raise ServerRefused(question.problem.code, reason)
         if question.result is None:
             raise ServerGone(self._gone or "The server is gone.")
         return question.result
@@ -217,7 +227,7 @@ class Conversation:
         except Unreadable:
             self._count("a note that is none")
             return
-        self._level = logged.level
+        self._level = self._redaction.start(logged.level, _MAX_LEVEL)
         self._lines.add(logged.text)
 
     def _progress(self, params: Raw) -> None:

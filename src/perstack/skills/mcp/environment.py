@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from perstack.base.environment import exec_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 PACKAGE_SETTINGS = frozenset(
     {
@@ -35,3 +37,32 @@ def server_environment(environ: Mapping[str, str], required: Iterable[str]) -> d
     settings = {name: value for name, value in environ.items() if name.upper() in PACKAGE_SETTINGS}
     asked = {name: environ[name] for name in required if name in environ}
     return exec_environment(environ, {}) | settings | asked
+
+
+def secrets_of(env: Mapping[str, str], required: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What of a server's environment may not be repeated: (name of the variable, value).
+
+    All that is required is taken for a secret, but what every server gets and the path
+    of something that exists. Of an address the password is one by itself.
+    """
+    for name in required:
+        value = env.get(name, "")
+        if name in exec_environment({name: value}, {}) or _is_place(value):
+            continue
+        yield name, value
+        password = _password(value)
+        yield from ((name, password), (name, unquote(password)))
+
+
+def _is_place(value: str) -> bool:
+    try:
+        return value.startswith("/") and Path(value).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _password(address: str) -> str:
+    try:
+        return urlsplit(address).password or ""
+    except ValueError:
+        return ""

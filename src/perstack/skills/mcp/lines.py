@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from perstack.skills.mcp import MAX_MESSAGE_BYTES, ServerGone
 from perstack.skills.mcp.protocol import too_long
+from perstack.skills.mcp.redaction import NOTHING, Redaction
 from perstack.skills.mcp.trickle import MAX_CHARS, Trickle
 
 MAX_DROPPED_BYTES = 16 * MAX_MESSAGE_BYTES
@@ -14,6 +15,8 @@ MAX_DROPPED_BYTES = 16 * MAX_MESSAGE_BYTES
 
 _END = 1024
 _LAST_LINES = 10
+_MAX_LINE = 4 * MAX_CHARS + 4
+"""Bytes that are read of a line on standard error: a character has 4 at most."""
 
 
 class Messages:
@@ -73,29 +76,34 @@ class Messages:
 
 
 class Complaints:
-    """What a server prints on its standard error: some of it for the log, and its last lines."""
+    """What a server prints on its standard error: some of it for the log, and its last lines.
 
-    def __init__(self, give: Callable[[str], None] | None) -> None:
-        self._trickle = Trickle(self._take)
+    A line of which a part was not read is left out: it could hold half a secret.
+    """
+
+    def __init__(self, give: Callable[[str], None] | None, redaction: Redaction = NOTHING) -> None:
+        self._trickle = Trickle(self._take, redaction)
+        self._redaction = redaction
         self._give = give
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
         self._begun = b""
+        self._is_torn = False
 
     @property
     def last(self) -> str:
         """The last lines that were given on."""
-        return "\n".join(self._last)
+        return self._redaction.hidden("\n".join(self._last))
 
     def add(self, data: bytes) -> None:
         """Take what came."""
         while data and self._trickle.is_open:
             line, end, data = data.partition(b"\n")
-            self._begun = (self._begun + line)[: 4 * MAX_CHARS + 4]
+            self._begun = (self._begun + line)[:_MAX_LINE]
             if end:
                 self._finish()
-        count = data.count(b"\n")
-        if count:
-            self._trickle.leave_out(count)
+        if data:
+            self._trickle.leave_out(data.count(b"\n"))
+            self._is_torn = not data.endswith(b"\n")
             self._begun = b""
 
     def flush(self) -> None:
@@ -104,8 +112,15 @@ class Complaints:
         self._trickle.flush()
 
     def _finish(self) -> None:
-        line, self._begun = self._begun.decode("utf-8", "replace").rstrip(), b""
-        if line:
+        begun, self._begun = self._begun, b""
+        is_torn, self._is_torn = self._is_torn, False
+        if is_torn:
+            self._trickle.leave_out(1)
+            return
+        line = begun.decode("utf-8", "replace")
+        if len(begun) == _MAX_LINE:
+            line = self._redaction.without_end(line.rstrip("\ufffd"))
+        if line := line.rstrip():
             self._trickle.add(line)
 
     def _take(self, line: str) -> None:

@@ -29,6 +29,8 @@ UNREADABLE = 0
 TOO_LONG = -32000
 MAX_NOTE_BYTES = 64 * 1024
 """Of what a server logs, tells of its progress, or refuses with. What is longer is not read."""
+MAX_INFO = 200
+"""Characters of each of these that are kept of what a server calls itself."""
 MAX_ID = 256
 """Characters by which a server may number what it asks."""
 
@@ -40,7 +42,7 @@ _ID_LAST = re.compile(rb',\s*"id"\s*:\s*(\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.
 
 
 class ServerInfo(NamedTuple):
-    """What a server says of itself, each at most 200 characters."""
+    """What a server says of itself, each at most `MAX_INFO` characters."""
 
     name: str
     version: str
@@ -99,7 +101,9 @@ class Message(msgspec.Struct):
             return Problem(message="The server refuses, and its reason makes no sense.")
 
 
-class _Named(msgspec.Struct):
+class Named(msgspec.Struct):
+    """How a server calls itself."""
+
     name: str = ""
     version: str = ""
 
@@ -108,7 +112,7 @@ class Welcome(msgspec.Struct, rename="camel"):
     """The answer to `initialize`."""
 
     protocol_version: str
-    server_info: _Named = msgspec.field(default_factory=_Named)
+    server_info: Named = msgspec.field(default_factory=Named)
 
 
 class Discovery(msgspec.Struct, rename="camel"):
@@ -118,12 +122,12 @@ class Discovery(msgspec.Struct, rename="camel"):
     meta: Json = msgspec.field(default_factory=dict[str, object], name="_meta")
 
     @property
-    def named(self) -> _Named:
+    def named(self) -> Named:
         """Who it is, where it says so in the way it should."""
         try:
-            return msgspec.convert(self.meta.get(_META + "serverInfo", {}), _Named)
+            return msgspec.convert(self.meta.get(_META + "serverInfo", {}), Named)
         except msgspec.ValidationError:
-            return _Named()
+            return Named()
 
 
 class Page(msgspec.Struct, rename="camel"):
@@ -200,7 +204,7 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | Raw, most: int | None
     Raises:
         Unreadable: it is none of this type, or holds more than that.
     """
-    if most is not None and is_crowded(bytes(data), most):
+    if most is not None and is_crowded(data, most):
         raise Unreadable(f"holds more than {most} values")
     try:
         return decoder.decode(data)

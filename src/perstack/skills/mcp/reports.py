@@ -10,15 +10,12 @@ import anyio
 from perstack.schema.event import SkillReported, SkillStderr
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from perstack.schema.event import RuntimeEvent
     from perstack.skills.mcp import Note
+    from perstack.skills.mcp.redaction import Redaction
 
 MAX_OF_A_KIND = 200
 """Events of one kind that one skill may add to a run's log."""
-
-_SHORTEST_SECRET = 8
 
 Kind: TypeAlias = Literal["stderr", "server", "runtime"]
 _MANY: tuple[Kind, ...] = ("stderr", "server", "runtime")
@@ -28,16 +25,13 @@ class Reports:
     """Takes what is said without waiting, and notes it from a task of its own.
 
     Whoever calls has bounded the rate; what is beyond `MAX_OF_A_KIND` is counted, and
-    `finish` says how much that was. `secrets` are values by the name of their variable:
-    the name stands for the value wherever a server repeats it.
+    `finish` says how much that was. Nothing is noted with a secret of `redaction` in it.
     """
 
-    def __init__(self, skill: str, note: Note, secrets: Mapping[str, str]) -> None:
+    def __init__(self, skill: str, note: Note, redaction: Redaction) -> None:
         self._skill = skill
         self._note = note
-        self._secrets = {
-            value: name for name, value in secrets.items() if len(value) >= _SHORTEST_SECRET
-        }
+        self._redaction = redaction
         self._taken: Counter[Kind] = Counter()
         self._waiting: deque[RuntimeEvent] = deque()
         self._some = anyio.Event()
@@ -83,7 +77,7 @@ class Reports:
             self._put(kind, level, text)
 
     def _put(self, kind: Kind, level: str, text: str) -> None:
-        text = self.without_secrets(text)
+        text = self._redaction.hidden(text)
         event = (
             SkillStderr(skill_name=self._skill, message=text)
             if kind == "stderr"
@@ -91,9 +85,3 @@ class Reports:
         )
         self._waiting.append(event)
         self._some.set()
-
-    def without_secrets(self, text: str) -> str:
-        """The text, with the name of a variable in the place of its value."""
-        for value, name in self._secrets.items():
-            text = text.replace(value, f"[{name}]")
-        return text

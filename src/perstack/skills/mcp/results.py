@@ -10,6 +10,7 @@ from perstack.base.media import image_type
 from perstack.schema.message import FileInlinePart, ImageInlinePart, Json, ResultPart, TextPart
 from perstack.schema.tool import ToolOutput
 from perstack.skills.mcp.protocol import CallResult, encode
+from perstack.skills.mcp.redaction import NOTHING, Redaction
 
 MIB = 1024 * 1024
 MAX_MEDIA = 5 * MIB
@@ -20,15 +21,17 @@ MAX_TEXT = 256 * 1024
 MAX_BLOCKS = 512
 
 _MIME = 100
+_MAX_URI = 2000
 _NOTHING = "The tool answered with nothing."
 
 
-def parts_of(result: CallResult) -> ToolOutput:
+def parts_of(result: CallResult, redaction: Redaction = NOTHING) -> ToolOutput:
     """The answer as parts: text first shortened where it is long, media where they are sound.
 
-    What cannot be passed on is told in words, in its place.
+    What cannot be passed on is told in words, in its place. No part holds a secret of
+    `redaction`.
     """
-    media = _Media()
+    media = _Media(redaction)
     blocks = result.content[:MAX_BLOCKS]
     parts = [part for block in blocks for part in _parts(block, media) if not _is_blank(part)]
     if left := len(result.content) - len(blocks):
@@ -38,7 +41,7 @@ def parts_of(result: CallResult) -> ToolOutput:
         parts.append(TextPart(text=encode(result.structured).decode()))
     if not parts:
         parts.append(TextPart(text=_NOTHING))
-    return ToolOutput(contents=_shortened(parts), is_error=result.is_error)
+    return ToolOutput(contents=_shortened(parts, redaction), is_error=result.is_error)
 
 
 def _parts(block: Json, media: _Media) -> tuple[ResultPart, ...]:
@@ -57,11 +60,12 @@ def _parts(block: Json, media: _Media) -> tuple[ResultPart, ...]:
         case "resource_link":
             return (_link(block),)
         case kind:
-            return (_said(f"a part of the type {str(kind)[:_MIME]!r} was left out"),)
+            words = media.redaction.start(str(kind), _MIME)
+            return (_said(f"a part of the type {words!r} was left out"),)
 
 
 def _resource(resource: Json, media: _Media) -> tuple[ResultPart, ...]:
-    uri = _text(resource, "uri")[:2000]
+    uri = media.redaction.start(_text(resource, "uri"), _MAX_URI)
     if isinstance(resource.get("text"), str):
         return (TextPart(text=f"[resource {uri}]\n{resource['text']}"),)
     found = media.parts("file", _text(resource, "mimeType"), _text(resource, "blob"))
@@ -81,7 +85,8 @@ def _link(block: Json) -> TextPart:
 class _Media:
     """What one answer may hold of images, recordings and files."""
 
-    def __init__(self) -> None:
+    def __init__(self, redaction: Redaction) -> None:
+        self.redaction = redaction
         self._room = MAX_ALL_MEDIA
 
     def parts(self, kind: str, mime_type: str, data: str) -> tuple[ResultPart, ...]:
@@ -89,6 +94,7 @@ class _Media:
 
         An image goes by what its bytes are, whatever it is said to be.
         """
+        mime_type = self.redaction.start(mime_type, _MIME + 1)
         stated = mime_type[:_MIME] or "no type"
         size = len(data) * 3 // 4
         what = f"the {kind} ({stated}, {size} bytes) was left out"
@@ -100,6 +106,8 @@ class _Media:
             content = base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError):
             return (_said(f"{what}: it is not valid base64"),)
+        if self.redaction.hidden(data) != data:
+            return (_said(f"{what}: it holds the value of a variable"),)
         if not content:
             return (_said(f"{what}: it is empty"),)
         found = image_type(content)
@@ -125,25 +133,33 @@ def _is_media_type(text: str) -> bool:
     return bool(slash and main.isascii() and kind and text.isprintable() and len(text) <= _MIME)
 
 
-def _shortened(parts: list[ResultPart]) -> tuple[ResultPart, ...]:
-    """The parts with at most MAX_TEXT of text, each cut in proportion to its length."""
+def _shortened(parts: list[ResultPart], redaction: Redaction) -> tuple[ResultPart, ...]:
+    """The parts with at most MAX_TEXT of text, each cut in proportion to its length.
+
+    Secrets are looked for in what is left, and at its edges for halves of them: to look
+    through all of a large answer would take long.
+    """
     sizes = [len(part.text.encode()) for part in parts if isinstance(part, TextPart)]
     total = sum(sizes)
-    if total <= MAX_TEXT:
+    share = min(1.0, MAX_TEXT / total) if total else 1.0
+    if share == 1 and not redaction:
         return tuple(parts)
     return tuple(
-        TextPart(text=_cut(part.text, MAX_TEXT / total)) if isinstance(part, TextPart) else part
+        TextPart(text=_cut(part.text, share, redaction)) if isinstance(part, TextPart) else part
         for part in parts
     )
 
 
-def _cut(text: str, share: float) -> str:
+def _cut(text: str, share: float, redaction: Redaction) -> str:
     """The beginning and the end of a text, with words for what was between them."""
+    if share == 1:
+        return redaction.hidden(text)
     data = text.encode()
     half = int(len(data) * share) // 2
     head, tail = data[:half].decode(errors="ignore"), data[len(data) - half :]
-    left = len(data) - 2 * half
-    return f"{head}\n[{left} bytes were left out here]\n{tail.decode(errors='ignore')}"
+    head = redaction.hidden(redaction.without_end(head))
+    tail = redaction.hidden(redaction.without_start(tail.decode(errors="ignore")))
+    return f"{head}\n[{len(data) - 2 * half} bytes were left out here]\n{tail}"
 
 
 def _text(block: Json, name: str) -> str:

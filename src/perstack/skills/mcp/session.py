@@ -17,10 +17,12 @@ from perstack.skills.mcp.crowd import MAX_VALUES
 from perstack.skills.mcp.listing import Listing
 from perstack.skills.mcp.protocol import (
     HANDSHAKE,
+    MAX_INFO,
     STATELESS,
     UNREADABLE,
     CallResult,
     Discovery,
+    Named,
     Page,
     Result,
     ServerInfo,
@@ -32,6 +34,7 @@ from perstack.skills.mcp.protocol import (
     notification,
     stateless_meta,
 )
+from perstack.skills.mcp.redaction import NOTHING, Redaction
 
 __all__ = ["CallResult", "OpenTransport", "ServerInfo", "ServerTool", "Session"]
 
@@ -72,7 +75,9 @@ class Session:
     method raises ServerGone where the server is gone, ServerRefused where it answers
     with an error or with nothing that makes sense, and TimeoutError where its time
     is over. `on_message` gets (level, text) of what the server logs and how far its
-    calls have come ("progress"), at a bearable rate, and of what is left out.
+    calls have come ("progress"), at a bearable rate, and of what is left out. No secret
+    of `redaction` stands in these, in what the server says of itself and its tools, or in
+    an error; only the results of calls are as they came.
     """
 
     def __init__(
@@ -81,11 +86,13 @@ class Session:
         *,
         patience: Patience = _PATIENCE,
         on_message: Callable[[str, str], None] | None = None,
+        redaction: Redaction = NOTHING,
     ) -> None:
         self._transport = transport
         self._patience = patience
         self._say = on_message or _ignore
-        self._talk = Conversation(transport, self._say)
+        self._redaction = redaction
+        self._talk = Conversation(transport, self._say, redaction)
         self._stack = AsyncExitStack()
         self._meta: Json = {}
 
@@ -129,14 +136,13 @@ class Session:
                 return await self._discover(refused)
             welcome = _read(_welcome, answer, _INITIALIZE)
             if welcome.protocol_version not in HANDSHAKE:
-                raise _strange([welcome.protocol_version])
+                raise self._strange([welcome.protocol_version])
             await self._transport.send(notification("notifications/initialized"))
-        named = welcome.server_info
-        return ServerInfo(named.name, named.version, welcome.protocol_version)
+        return self._info(welcome.server_info, welcome.protocol_version)
 
     async def tools(self) -> tuple[ServerTool, ...]:
         """All its tools, as it orders them, within the caps; what is left out is told."""
-        listing = Listing(self._say)
+        listing = Listing(self._say, self._redaction)
         self._talk.have_tools_changed = False
         with self._talk.limit(self._patience.listing, "did not list its tools"):
             cursor: str | None = None
@@ -181,8 +187,18 @@ class Session:
             raise refused from None
         found = _read(_discovery, answer, _DISCOVER)
         if STATELESS not in found.supported_versions:
-            raise _strange(found.supported_versions)
-        return ServerInfo(found.named.name, found.named.version, STATELESS)
+            raise self._strange(found.supported_versions)
+        return self._info(found.named, STATELESS)
+
+    def _info(self, named: Named, protocol: str) -> ServerInfo:
+        start = self._redaction.start
+        return ServerInfo(start(named.name, MAX_INFO), start(named.version, MAX_INFO), protocol)
+
+    def _strange(self, versions: list[str]) -> ServerRefused:
+        theirs = self._redaction.start(", ".join(versions), MAX_INFO) or "none"
+        ours = ", ".join((STATELESS, *HANDSHAKE))
+        words = f"The server speaks protocol {theirs}; known are {ours}."
+        return ServerRefused(UNREADABLE, words)
 
 
 def _read(
@@ -198,12 +214,6 @@ def _read(
 def _optional(decoder: msgspec.json.Decoder[T], part: Raw) -> T | None:
     """A part of what was answered to a call, where it is there."""
     return _read(decoder, part, _CALL) if part else None
-
-
-def _strange(versions: list[str]) -> ServerRefused:
-    theirs = ", ".join(versions)[:200] or "none"
-    ours = ", ".join((STATELESS, *HANDSHAKE))
-    return ServerRefused(UNREADABLE, f"The server speaks protocol {theirs}; known are {ours}.")
 
 
 def _ignore(level: str, text: str) -> None:

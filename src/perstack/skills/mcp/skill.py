@@ -12,8 +12,9 @@ from perstack.schema.tool import OUTCOME_UNKNOWN, ToolOutput
 from perstack.skills.mcp import Patience, ServerGone, ServerRefused
 from perstack.skills.mcp.changes import changes_of
 from perstack.skills.mcp.command import arguments_of, command_of
-from perstack.skills.mcp.environment import server_environment
+from perstack.skills.mcp.environment import secrets_of, server_environment
 from perstack.skills.mcp.protocol import UNREADABLE
+from perstack.skills.mcp.redaction import Redaction
 from perstack.skills.mcp.reports import Reports
 from perstack.skills.mcp.results import parts_of
 from perstack.skills.mcp.schemas import schema_problem
@@ -33,7 +34,6 @@ MAX_RESTARTS = 3
 """How often a server that ended is started anew in one run."""
 
 _MAX_REASON = 2000
-_MAX_INFO = 200
 
 
 class _Life:
@@ -83,8 +83,8 @@ class McpSkill:
         self._env = server_environment(environ, skill.required_env)
         self._note = note
         self._patience = patience
-        secrets = {name: self._env[name] for name in skill.required_env if name in self._env}
-        self.reports = Reports(name, note, secrets)
+        self._redaction = Redaction(secrets_of(self._env, skill.required_env))
+        self.reports = Reports(name, note, self._redaction)
         self._life = _Life(0)
         self._wanted = anyio.Event()
         self._was_up = False
@@ -136,7 +136,7 @@ class McpSkill:
             try:
                 return await self._call(tool, args, outcome)
             except ServerGone as gone:
-                lost = self.reports.without_secrets(str(gone))
+                lost = str(gone)
         return _failed(f"{outcome}\n{lost}".strip())
 
     async def _call(self, tool: str, args: Json, outcome: str) -> ToolOutput:
@@ -153,15 +153,14 @@ class McpSkill:
         if difference := self._refused.get(tool):
             return _failed(f"The tool is refused. {difference}")
         try:
-            return parts_of(await life.session.call(tool, args))
+            return parts_of(await life.session.call(tool, args), self._redaction)
         except ServerGone as gone:
             life.fail(self._reason(gone))
             raise
         except TimeoutError as late:
             return _failed(f"{late} {outcome}".strip())
         except ServerRefused as refused:
-            words = self.reports.without_secrets(str(refused))
-            return _failed(words or f"The server refused with the error {refused.code}.")
+            return _failed(str(refused) or f"The server refused with the error {refused.code}.")
 
     async def _listed_anew(self, session: Session) -> str:
         """Look at the tools again where the server has said that they are others now.
@@ -221,9 +220,16 @@ class McpSkill:
     async def _serve(self, life: _Life) -> None:
         began = anyio.current_time()
         command = command_of(self._skill, self._workspace, self._env)
-        transport = StdioTransport(command, self.reports.stderr, stop=self._patience.stop)
         async with Session(
-            transport, patience=self._patience, on_message=self.reports.message
+            StdioTransport(
+                command,
+                self.reports.stderr,
+                stop=self._patience.stop,
+                redaction=self._redaction,
+            ),
+            patience=self._patience,
+            on_message=self.reports.message,
+            redaction=self._redaction,
         ) as session:
             await self._greet(session, began)
             life.session = session
@@ -245,7 +251,7 @@ class McpSkill:
         began, spawned, shaken, listed = times
         return SkillConnected(
             skill_name=self.name,
-            server_info={"name": info.name[:_MAX_INFO], "version": info.version[:_MAX_INFO]},
+            server_info={"name": info.name, "version": info.version},
             spawn_duration_ms=_ms(spawned - began),
             handshake_duration_ms=_ms(shaken - spawned),
             tool_discovery_duration_ms=_ms(listed - shaken),
@@ -290,7 +296,7 @@ class McpSkill:
                 words = f"The server answered with the error {code}.\nIt said: {error}"
             case _:
                 words = f"{type(error).__name__}: {error}"
-        return self.reports.without_secrets(words)
+        return self._redaction.hidden(words)
 
 
 def _ms(seconds: float) -> float:

@@ -17,6 +17,7 @@ from perstack.base.lifeline import LIFELINE
 from perstack.base.tree import Launch, Streams, Tree
 from perstack.skills.mcp import Patience, ServerGone
 from perstack.skills.mcp.lines import Complaints, Messages
+from perstack.skills.mcp.redaction import NOTHING, Redaction
 
 if TYPE_CHECKING:
     from perstack.skills.mcp.command import Command
@@ -37,7 +38,8 @@ class StdioTransport:
 
     On leaving, its standard input is closed; half of `stop` seconds later it is asked to
     end, and after all of them it is killed, with everything it started. `on_stderr`
-    gets what it prints there, at most 20 lines in a second.
+    gets what it prints there, at most 20 lines in a second. No secret of `redaction`
+    stands in these lines, nor in the reason of a ServerGone.
 
     Raises:
         ServerGone: on entering, where it cannot be started.
@@ -49,11 +51,12 @@ class StdioTransport:
         on_stderr: Callable[[str], None] | None = None,
         *,
         stop: float = Patience().stop,
+        redaction: Redaction = NOTHING,
     ) -> None:
         self._command = command
         self._stop = stop
         self._messages = Messages()
-        self._complaints = Complaints(on_stderr)
+        self._complaints = Complaints(on_stderr, redaction)
         self._sending = anyio.Lock(fast_acquire=True)
         self._unsent = memoryview(b"")
         self._waits: set[anyio.CancelScope] = set()

@@ -6,16 +6,22 @@ from collections.abc import Callable
 
 import anyio
 
+from perstack.skills.mcp.redaction import NOTHING, Redaction
+
 PER_SECOND = 20
 MAX_CHARS = 2000
 """Of one line; the rest of it is cut off."""
 
 
 class Trickle:
-    """Gives on at most `PER_SECOND` lines in a second, and says how many it left out."""
+    """Gives on at most `PER_SECOND` lines in a second, and says how many it left out.
 
-    def __init__(self, give: Callable[[str], None]) -> None:
+    Lines are given on without the secrets of `redaction`.
+    """
+
+    def __init__(self, give: Callable[[str], None], redaction: Redaction = NOTHING) -> None:
         self._give = give
+        self._redaction = redaction
         self._since = 0.0
         self._room = PER_SECOND
         self._left_out = 0
@@ -35,7 +41,7 @@ class Trickle:
             return
         self.flush()
         self._room -= 1
-        self._give(line if len(line) <= MAX_CHARS else line[:MAX_CHARS] + " [...]")
+        self._give(self._redaction.start(line, MAX_CHARS, " [...]"))
 
     def leave_out(self, count: int) -> None:
         """Count lines that nobody has read."""
