@@ -57,6 +57,19 @@ def test_row_32_a_proxy_with_a_password_is_not_passed_on(url: str):
     assert passed == ({"PATH": DEFAULT_PATH})
 
 
+@pytest.mark.parametrize(
+    ("path", "passed"),
+    [
+        ("bin:/usr/bin::.", "/usr/bin"),
+        (":/bin:", "/bin"),
+        ("bin:.:", DEFAULT_PATH),
+        ("", DEFAULT_PATH),
+    ],
+)
+def test_row_32_no_relative_folder_stands_in_the_path_of_a_command(path: str, passed: str):
+    assert exec_environment({"PATH": path}, {}) == {"PATH": passed}
+
+
 REFUSED = [
     *("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "GCONV_PATH", "DYLD_INSERT_LIBRARIES"),
     *("NODE_OPTIONS", "NODE_PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PERL5OPT"),

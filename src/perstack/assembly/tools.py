@@ -84,6 +84,16 @@ def _check_keys(expert: Expert, request: RunRequest) -> None:
         )
 
 
+def _keys(request: RunRequest) -> set[str]:
+    """Variables that hold keys of models' providers, set or not."""
+    from perstack.config.origins import ACCESS
+
+    keys = {key for access in ACCESS.values() for key in access.keys}
+    if request.settings.provider.provider_name not in ACCESS:  # another vendor is behind it
+        keys |= {name for name in request.environ if name.endswith("_API_KEY")}
+    return keys | {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+
+
 def check_base(expert: Expert, request: RunRequest) -> None:
     """The base skill is the one of this package: another one is not quietly replaced by it.
 
@@ -153,6 +163,7 @@ def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool
                     workspace=request.workspace,
                     environ=request.environ,
                     note=note,
+                    keys=_keys(request),
                     taken={*BASE_TOOLS, *(tool.name for tool in others)},
                 )
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -50,19 +51,15 @@ _ALLOWED = re.compile(
 def exec_environment(environ: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
     """The exact environment of a command: what is passed on, then what the call sets.
 
-    No value that also stands in a variable named like a secret is passed on.
+    No value that also stands in a variable named like a secret is passed on, and no
+    folder of PATH that is not absolute: what it holds depends on where one stands.
 
     Raises:
         Refused: the call sets a variable that `refused_name` refuses, or a value
             of more than one line.
     """
-    secrets = {value for name, value in environ.items() if is_secret(name) and len(value) >= 8}
-    passed = {
-        name: value
-        for name, value in environ.items()
-        if _is_passed(name, value) and not any(secret in value for secret in secrets)
-    }
-    passed.setdefault("PATH", DEFAULT_PATH)
+    passed = without_secrets({n: v for n, v in environ.items() if _is_passed(n, v)}, environ)
+    passed["PATH"] = absolute_path(passed.get("PATH", "")) or DEFAULT_PATH
     for name, value in given.items():
         reason = refused_name(name)
         if reason:
@@ -83,14 +80,25 @@ def refused_name(name: str) -> str | None:
     return None
 
 
-def _is_passed(name: str, value: str) -> bool:
-    if name.upper() in PROXIES:
-        return not _has_userinfo(value)
-    return name in PASSED
+def without_secrets(chosen: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """What of `chosen` holds no value of a variable of `environ` that is named like a secret."""
+    secrets = {value for name, value in environ.items() if is_secret(name) and len(value) >= 8}
+    return {n: v for n, v in chosen.items() if not any(secret in v for secret in secrets)}
 
 
-def _has_userinfo(url: str) -> bool:
+def has_userinfo(addresses: str) -> bool:
+    """Whether one of the addresses in a value may hold a user or password, or is none."""
     try:
-        return "@" in (urlsplit(url).netloc or url)
+        urlsplit(addresses)
     except ValueError:
         return True
+    return "@" in addresses
+
+
+def absolute_path(path: str) -> str:
+    """The absolute folders of a PATH. An empty one would be wherever one stands."""
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if folder.startswith("/"))
+
+
+def _is_passed(name: str, value: str) -> bool:
+    return not has_userinfo(value) if name.upper() in PROXIES else name in PASSED

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
-from perstack.base.environment import DEFAULT_PATH
+from perstack.base.environment import DEFAULT_PATH, absolute_path
 from perstack.skills.mcp import ServerGone
 
 if TYPE_CHECKING:
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 NOWHERE = os.devnull
 """A place that exists and can hold nothing."""
+
+FETCHERS = frozenset(
+    {"npx", "npm", "pnpm", "pnpx", "yarn", "bun", "bunx", "uvx", "uv", "pip", "pip3", "pipx"}
+)
+"""Programs that fetch packages, and may need to say who they are."""
 
 _YES = ("-y", "--yes")
 _RUNNERS = ("npx", "uvx")
@@ -43,20 +48,24 @@ class Command(NamedTuple):
         return f"Command({self.argv!r}, env={sorted(self.env)!r})"
 
 
+def program_name(command: str) -> str:
+    """What a command is called, wherever it lies."""
+    return command.rpartition("/")[2].removesuffix(".cmd")
+
+
 def arguments_of(skill: McpStdioSkill) -> tuple[str, ...]:
     """What stands behind the command.
 
-    npx gets `-y`, since nobody is there to say yes, and a prefix where nothing can be
-    installed: else a `node_modules` or an `.npmrc` that lies in the workspace, where an
-    Expert may write, would stand in for the package. uvx does not look there. A package's
+    npx and `npm exec` get `-y`, since nobody is there to say yes, and a prefix where nothing
+    can be installed: else a `node_modules` or an `.npmrc` that lies in the workspace, where
+    an Expert may write, would stand in for the package. uvx does not look there. A package's
     name comes after `--`, where no runner reads it as an option.
     """
-    name = os.path.basename(skill.command)  # noqa: PTH119 - a word, and no path to look at
-    runner = name.removesuffix(".cmd")
+    runner = program_name(skill.command)
     args = skill.args
     if skill.package_name is not None:
         args = ("--", skill.package_name) if runner in _RUNNERS else (skill.package_name,)
-    if runner == "npx":
+    if runner == "npx" or (runner == "npm" and _is_exec(args)):
         args = args if any(word in _YES for word in args) else ("-y", *args)
         args = ("--prefix", NOWHERE, *args)
     return args
@@ -76,9 +85,14 @@ def command_of(skill: McpStdioSkill, workspace: str, env: Mapping[str, str]) -> 
     return Command(program, (skill.command, *arguments_of(skill)), workspace, dict(env))
 
 
+def _is_exec(args: tuple[str, ...]) -> bool:
+    """Whether npm is to run a package, as npx does."""
+    return next((word for word in args if not word.startswith("-")), "") in {"exec", "x"}
+
+
 def _found(command: str, workspace: str, path: str) -> str | None:
     """The program by its absolute path. Nothing relative on the PATH is looked at."""
     if "/" in command:
         return shutil.which(os.path.join(workspace, command))  # noqa: PTH118 - may be absolute
-    absolute = [folder for folder in path.split(os.pathsep) if folder.startswith("/")]
-    return shutil.which(command, path=os.pathsep.join(absolute)) if absolute else None
+    folders = absolute_path(path)
+    return shutil.which(command, path=folders) if folders else None

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from perstack.base.environment import exec_environment
+from perstack.base.environment import (
+    exec_environment,
+    has_userinfo,
+    without_secrets,
+)
+from perstack.skills.mcp.command import FETCHERS, program_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from perstack.schema.skill import McpStdioSkill
+
+_SHORTEST_KEY = 8
+_SHORTEST_TOKEN = 20
+_USERINFO = re.compile(r"//([^\s/]*)@")
 
 PACKAGE_SETTINGS = frozenset(
     {
@@ -28,14 +40,25 @@ No file and no option can set them: `schema.variables` refuses them there.
 """
 
 
-def server_environment(environ: Mapping[str, str], required: Iterable[str]) -> dict[str, str]:
-    """The exact environment of a server: what any command gets, package settings, `required`.
+def server_environment(
+    environ: Mapping[str, str], skill: McpStdioSkill, keys: Iterable[str] = ()
+) -> dict[str, str]:
+    """The exact environment of a server: what any command gets, package settings, what it requires.
 
     A proxy's address that holds a user or password is passed only where it is required.
-    A required variable that is not set is left out: that is checked before any run.
+    A package setting that does so is passed only to programs that fetch packages, which
+    need it for a company's mirror; to others none is passed with a secret in it. The
+    value of one of `keys`, variables of models' providers, is in none. A required
+    variable that is not set is left out: that is checked before any run.
     """
     settings = {name: value for name, value in environ.items() if name.upper() in PACKAGE_SETTINGS}
-    asked = {name: environ[name] for name in required if name in environ}
+    withheld = [value for key in keys if len(value := environ.get(key, "")) >= _SHORTEST_KEY]
+    settings = {n: v for n, v in settings.items() if not any(key in v for key in withheld)}
+    if program_name(skill.command) not in FETCHERS:
+        settings = {n: v for n, v in settings.items() if not has_userinfo(v)}
+        settings = without_secrets(settings, environ)
+    asked = {name: environ[name] for name in skill.required_env if name in environ}
+    asked.pop("PATH", None)  # every server gets it, without what is relative
     return exec_environment(environ, {}) | settings | asked
 
 
@@ -43,15 +66,26 @@ def secrets_of(env: Mapping[str, str], required: Iterable[str]) -> Iterator[tupl
     """What of a server's environment may not be repeated: (name of the variable, value).
 
     All that is required is taken for a secret, but what every server gets and the path
-    of something that exists. Of an address the password is one by itself.
+    of something that exists. Of an address the password is one by itself, also where the
+    address is a package setting.
     """
-    for name in required:
+    settings = [n for n, v in env.items() if n.upper() in PACKAGE_SETTINGS and has_userinfo(v)]
+    for name in (*required, *settings):
         value = env.get(name, "")
         if name in exec_environment({name: value}, {}) or _is_place(value):
             continue
         yield name, value
-        password = _password(value)
-        yield from ((name, password), (name, unquote(password)))
+        for secret in _userinfo(value):
+            yield from ((name, secret), (name, unquote(secret)))
+
+
+def _userinfo(addresses: str) -> Iterator[str]:
+    """The passwords in the addresses of a value, and what may be one in the place of a user."""
+    for found in _USERINFO.findall(addresses):
+        user, _, password = found.partition(":")
+        yield password
+        if len(user) >= _SHORTEST_TOKEN:
+            yield user
 
 
 def _is_place(value: str) -> bool:
@@ -59,10 +93,3 @@ def _is_place(value: str) -> bool:
         return value.startswith("/") and Path(value).exists()
     except (OSError, ValueError):
         return False
-
-
-def _password(address: str) -> str:
-    try:
-        return urlsplit(address).password or ""
-    except ValueError:
-        return ""

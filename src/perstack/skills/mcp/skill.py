@@ -22,7 +22,7 @@ from perstack.skills.mcp.session import Session
 from perstack.skills.mcp.stdio import StdioTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from perstack.schema.message import Json
     from perstack.schema.skill import McpStdioSkill
@@ -75,12 +75,13 @@ class McpSkill:
         environ: Mapping[str, str],
         note: Note,
         patience: Patience,
+        keys: Collection[str],
     ) -> None:
         self.name = name
         self.tools: tuple[ServerTool, ...] = ()
         self._skill = skill
         self._workspace = workspace
-        self._env = server_environment(environ, skill.required_env)
+        self._env = server_environment(environ, skill, keys)
         self._note = note
         self._patience = patience
         self._redaction = Redaction(secrets_of(self._env, skill.required_env))

@@ -36,7 +36,8 @@ class McpSkills:
     Contract: as ToolSource says. Entering waits until each server has listed its tools or
     has failed; one that fails is noted, and takes none of the others down. Leaving
     ends them all, also when cancelled. `environ` is what a server's environment is
-    chosen from. `taken` are names that no tool of theirs may have.
+    chosen from, and `keys` name its variables of models' providers. `taken` are names that
+    no tool of theirs may have.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class McpSkills:
         environ: Mapping[str, str],
         note: Note,
         taken: Collection[str],
+        keys: Collection[str] = (),
         patience: Patience = _PATIENCE,
     ) -> None:
         self._skills = {
@@ -57,6 +59,7 @@ class McpSkills:
                 environ=environ,
                 note=note,
                 patience=patience,
+                keys=keys,
             )
             for name, skill in skills.items()
         }
