@@ -18,6 +18,7 @@ import anyio.to_thread
 import pytest
 
 from cli.process import PERSTACK, QUIET, Ended
+from perstack.schema.skill import McpStdioSkill
 from perstack.testing import serve_model
 from perstack.testing.model_server import ModelServer
 from perstack.testing.scenario import CallSpec, ReplySpec
@@ -154,7 +155,8 @@ async def test_a_server_sees_what_it_requires_and_no_other_secret(tmp_path: Path
         ended = await run(tmp_path, server, text, env)
         key = server.variables["ANTHROPIC_API_KEY"]
     [seen] = answers_of(ended)
-    assert "mine-1234" in seen
+    assert '"SERVICE_TOKEN":"[SERVICE_TOKEN]"' in seen  # its value, which is hidden
+    assert "mine-1234" not in ended.stdout
     assert "not-yours" not in ended.stdout
     assert key not in ended.stdout
 
@@ -302,7 +304,7 @@ def _machine() -> dict[str, str]:
     """The settings of this machine with which packages are fetched."""
     from perstack.skills.mcp.environment import server_environment
 
-    return server_environment(os.environ, ())
+    return server_environment(os.environ, McpStdioSkill(command="npx"))
 
 
 @pytest.mark.parametrize(
