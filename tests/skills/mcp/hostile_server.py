@@ -77,6 +77,7 @@ MODES = {
     "pages": "has endless pages of one tool",
     "big-tool": "describes one tool in 5 MB",
     "big-tools": "describes 50 tools in 200 KB each",
+    "schemas": "has a tool for each of SCHEMAS, `schema0` and on; the last is a sound one",
     "names": "has tools of odd names, some of base tools, and one twice",
     "not-tools": "has entries in its list that are no tools",
     "input": "wants input for every call",
@@ -87,6 +88,13 @@ ODD_NAMES = [
     "with space", "\x1b[31mred", "ex\u0435c", "n" * 300, "__proto__", "", "exec", "readTextFile",
     "attemptCompletion", "twin", "twin", "a/b", "é", "ünï", "..",
 ]  # fmt: skip
+SCHEMAS: list[Any] = [
+    {"type": "object", "properties": 7},
+    {"type": "object", "properties": {"a": {"type": "objekt"}}},
+    {"type": "object", "required": "a"},
+    {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}},
+    {"anyOf": [{"properties": {"a": {"type": "string"}}, "required": ["a"]}]},
+]
 GARBAGE = [
     b"starting up...", b"\x00\xff\xfe\x80", b"{", b"[]", b"null", b"17", b'"text"', b"{}",
     b'{"jsonrpc":"1.0","id":1,"result":{}}', b'{"jsonrpc":"2.0"}', b'{"jsonrpc":"2.0","id":{}}',
@@ -173,6 +181,8 @@ def listed(params: dict[str, Any]) -> dict[str, Any]:
         tools = [tool(f"t{number}", description="x" * 200_000) for number in range(50)]
     if "names" in modes:
         tools += [tool(name) for name in ODD_NAMES]
+    if "schemas" in modes:
+        tools += [tool(f"schema{n}", inputSchema=one) for n, one in enumerate(SCHEMAS)]
     if "not-tools" in modes:
         tools[:0] = [None, 1, {}, {"name": 7}, [], {"name": "x", "inputSchema": 1}]  # type: ignore[list-item]
     if "crowded-schema" in modes:

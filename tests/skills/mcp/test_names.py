@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from perstack.skills.mcp.names import MAX_NAME, Named, names_of
-from perstack.skills.mcp.schemas import MAX_DEPTH, schema_problem, sendable
 
 
 def names(*skills: tuple[str, list[str]], taken: tuple[str, ...] = ()) -> list[str]:
@@ -50,36 +49,3 @@ def test_a_name_that_no_wire_takes_is_made_safe_and_stays_unlike_others(tool: st
         assert one.replace("_", "").replace("-", "").isalnum()
         assert one.isascii()
     assert names(("@scope/skill", [tool, tool + "!"])) == [name, other]
-
-
-def test_a_schema_without_a_type_is_one_of_an_object():
-    assert schema_problem({}) is None
-    assert sendable({"properties": {}}) == {"type": "object", "properties": {}}
-
-
-def nested(depth: int) -> dict[str, object]:
-    schema: dict[str, object] = {"type": "object"}
-    for _ in range(depth):
-        schema = {"type": "object", "properties": {"x": schema}}
-    return schema
-
-
-@pytest.mark.parametrize(
-    ("schema", "words"),
-    [
-        ({"type": "string"}, "not one of an object"),
-        ({"properties": {"a": {"$ref": "http://example.com/s"}}}, "another document"),
-        ({"allOf": [{"$ref": "file:///etc/passwd"}]}, "another document"),
-        (nested(MAX_DEPTH), "nested deeper"),
-        (nested(100_000), "nested deeper"),
-        ({"enum": [[0]] * 30_000}, "more than"),
-    ],
-)
-def test_a_schema_that_cannot_be_passed_on_is_told(schema: dict[str, object], words: str):
-    assert words in (schema_problem(schema) or "")
-
-
-def test_a_schema_that_refers_to_itself_and_one_with_a_slow_pattern_are_data():
-    recursive = {"$defs": {"n": {"items": {"$ref": "#/$defs/n"}}}, "$ref": "#/$defs/n"}
-    assert schema_problem(recursive) is None
-    assert schema_problem({"properties": {"a": {"pattern": "(a+)+$"}}}) is None

@@ -384,6 +384,18 @@ async def test_a_tool_that_is_none_is_not_offered(tmp_path: Path):
         assert [tool.name for tool in source.tools()] == ["echo"]
 
 
+async def test_a_tool_whose_schema_vendors_refuse_is_left_out_or_told_in_another(tmp_path: Path):
+    told = Told()
+    async with opened(told, tmp_path, a=hostile("schemas")) as source:
+        schemas = {tool.name: tool.input_schema for tool in source.tools()}
+    assert [name for name in schemas if name.startswith("schema")] == ["schema4"]
+    properties = {"a": {"type": "string"}}
+    assert schemas["schema4"] == {"type": "object", "properties": properties, "required": ["a"]}
+    for number, word in enumerate(("'properties'", "'type'", "'required'", "has not")):
+        assert f"'schema{number}' is left out: its schema" in told.warnings()
+        assert word in told.warnings()
+
+
 FLOODS: dict[str, Callable[[str], bool]] = {
     "long-line": lambda said: "16 MiB" in said,
     "garbage-storm": lambda said: OUTCOME_UNKNOWN in said,

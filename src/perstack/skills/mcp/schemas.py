@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 from perstack.schema.message import Json
+from perstack.skills.mcp import MAX_TOOL_BYTES
+from perstack.skills.mcp.alternatives import MAX_PARTS, TooMany, part_at, without_alternatives
+from perstack.skills.mcp.keywords import misused_keyword
+from perstack.skills.mcp.protocol import encode
 
 MAX_DEPTH = 64
 MAX_NODES = 20_000
@@ -13,8 +17,12 @@ _LINKS = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def sendable(schema: Json) -> Json:
-    """The schema as vendors take it: of an object, and saying so."""
-    return schema if "type" in schema else {"type": "object", **schema}
+    """The schema as vendors take it: of an object, saying so, and with no alternatives at its top.
+
+    `schema` has no problem.
+    """
+    plain = without_alternatives(schema)
+    return plain if "type" in plain else {"type": "object", **plain}
 
 
 def schema_problem(schema: Json) -> str | None:
@@ -24,6 +32,16 @@ def schema_problem(schema: Json) -> str | None:
     """
     if schema.get("type", "object") != "object":
         return "its schema is not one of an object"
+    if problem := _shape_problem(schema):
+        return problem
+    if found := misused_keyword(schema):
+        keyword, place = found
+        return f"its schema is not valid: {keyword!r} at {place[:100]!r} has a wrong value"
+    return _size_problem(schema)
+
+
+def _shape_problem(schema: Json) -> str | None:
+    """Too deep, too large, or not by itself."""
     level: list[object] = [schema]
     seen = 0
     for _ in range(MAX_DEPTH):
@@ -31,8 +49,8 @@ def schema_problem(schema: Json) -> str | None:
         for item in level:
             if isinstance(item, dict):
                 table = cast("Json", item)
-                if _links_elsewhere(table):
-                    return "its schema refers to another document"
+                if problem := _link_problem(table, schema):
+                    return problem
                 inner.extend(table.values())
             elif isinstance(item, list):
                 inner.extend(cast("list[object]", item))
@@ -45,6 +63,21 @@ def schema_problem(schema: Json) -> str | None:
     return f"its schema is nested deeper than {MAX_DEPTH} levels"
 
 
-def _links_elsewhere(table: Json) -> bool:
-    links = (table.get(name) for name in _LINKS)
-    return any(isinstance(link, str) and not link.startswith("#") for link in links)
+def _link_problem(table: Json, whole: Json) -> str | None:
+    links = [link for name in _LINKS if isinstance(link := table.get(name), str)]
+    if any(not link.startswith("#") for link in links):
+        return "its schema refers to another document"
+    if any(link.startswith("#/") and part_at(whole, link) is None for link in links):
+        return "its schema refers to a part that it has not"
+    return None
+
+
+def _size_problem(schema: Json) -> str | None:
+    """What is drawn together from a top with alternatives may be larger than they were."""
+    try:
+        plain = sendable(schema)
+    except TooMany:
+        return f"its schema has more than {MAX_PARTS} alternatives at its top"
+    if plain is not schema and len(encode(plain)) > MAX_TOOL_BYTES:
+        return "its schema is too large without its alternatives at the top"
+    return None
