@@ -12,8 +12,10 @@ import anyio
 from perstack.errors import UnknownExpert
 from perstack.kernel.apply import result_of
 from perstack.kernel.plan import pending_questions
+from perstack.kernel.state import RunState
 from perstack.providers import Failure, GenerateRequest, Provider, Reply
 from perstack.runtime.environment import Environment, Listener, Published, StepBudget
+from perstack.runtime.hands import Admit
 from perstack.runtime.job import OpenJob, open_job
 from perstack.schema.event import Fact, RuntimeEvent, Shown
 from perstack.schema.expert import Definition, DelegateInfo, Expert
@@ -184,14 +186,15 @@ class World:
 
         def open_toolbox(
             definition: Definition,
-            todos: Callable[[], tuple[Todo, ...]],
+            state: Callable[[], RunState],
             *,
             note: Callable[[RuntimeEvent], Awaitable[None]],
+            admit: Admit,
             may_ask: bool,
         ) -> ToolSource:
             tools = self.witness.tools()
             self.made.append(tools)
-            sources: list[ToolSource] = [BaseToolsForTests(todos), tools]
+            sources: list[ToolSource] = [BaseToolsForTests(lambda: state().todos), tools]
             if self.more_tools is not None:
                 sources.append(self.more_tools())
             listed: list[ToolDefinition] = [*delegate_tools(definition)]

@@ -30,9 +30,9 @@ def listening(env: Environment) -> Notes:
     notes: Notes = {}
     opened = env.open_toolbox
 
-    def open_toolbox(definition: Definition, todos: Any, *, note: Any, may_ask: bool) -> ToolSource:
+    def open_toolbox(definition: Definition, state: Any, *, note: Any, **more: Any) -> ToolSource:
         notes[definition.expert.key] = note
-        return opened(definition, todos, note=note, may_ask=may_ask)
+        return opened(definition, state, note=note, **more)
 
     env.open_toolbox = open_toolbox
     return notes

@@ -12,16 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from perstack.config.request import RunRequest
+    from perstack.kernel.state import RunState
     from perstack.runtime.environment import OpenToolbox
+    from perstack.runtime.hands import Admit
     from perstack.schema.event import RuntimeEvent
     from perstack.schema.expert import Definition, Expert
-    from perstack.schema.tool import Todo
     from perstack.skills import ToolSource
     from perstack.skills.functions import FunctionTool
-
-
-MAX_SERVERS = 32
-"""MCP servers that one run starts."""
 
 
 def check_requirements(expert: Expert, request: RunRequest) -> None:
@@ -47,10 +44,12 @@ def check_requirements(expert: Expert, request: RunRequest) -> None:
 
 
 def _check_count(expert: Expert) -> None:
+    from perstack.runtime.hands import MOST_SERVERS
+
     count = len(_servers(expert))
-    if count > MAX_SERVERS:
+    if count > MOST_SERVERS:
         raise ConfigurationError(
-            f"{expert.key} declares {count} MCP skills, and a run starts at most {MAX_SERVERS}. "
+            f"{expert.key} declares {count} MCP skills, and a run starts at most {MOST_SERVERS}. "
             "Spread them over several Experts"
         )
 
@@ -123,9 +122,10 @@ def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool
 
     def open_toolbox(
         definition: Definition,
-        todos: Callable[[], tuple[Todo, ...]],
+        state: Callable[[], RunState],
         *,
         note: Callable[[RuntimeEvent], Awaitable[None]],
+        admit: Admit,
         may_ask: bool,
     ) -> ToolSource:
         from perstack.base import BaseTools
@@ -141,7 +141,7 @@ def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool
         )
         base = BaseTools(
             workspace=request.workspace,
-            todos=todos,
+            todos=lambda: state().todos,
             pick=pick,
             omit=omit,
             environ=request.environ,
@@ -154,16 +154,16 @@ def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool
 
             sources.append(FunctionTools(given))
         if servers := _servers(definition.expert):
+            from perstack.skills.mcp import Surroundings
             from perstack.skills.mcp.skills import McpSkills
 
             others = (*delegates, *questions, *(tool.definition for tool in given or ()))
             sources.append(
                 McpSkills(
                     servers,
-                    workspace=request.workspace,
-                    environ=request.environ,
-                    note=note,
-                    keys=_keys(request),
+                    Surroundings(
+                        request.workspace, request.environ, note, admit, keys=_keys(request)
+                    ),
                     taken={*BASE_TOOLS, *(tool.name for tool in others)},
                 )
             )

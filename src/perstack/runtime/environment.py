@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from perstack.kernel.state import RunState
     from perstack.providers import Provider
+    from perstack.runtime.hands import Admit
     from perstack.schema.event import Fact, RuntimeEvent, Shown
-    from perstack.schema.tool import Todo
     from perstack.skills import ToolSource
     from perstack.storage import Store
 
@@ -129,17 +129,18 @@ class StepBudget:
 class OpenToolbox(Protocol):
     """How a run's tools are opened.
 
-    `todos` gives the run's todo list as it is now; `note` writes a fact about what the
-    run runs in into its log; `may_ask` is whether a person can be asked (a delegate
-    cannot).
+    `state` gives the run as it is now; `note` writes a fact about what the run runs in
+    into its log; `admit` is awaited before the first of its servers is started, with
+    how many it has; `may_ask` is whether a person can be asked (a delegate cannot).
     """
 
     def __call__(
         self,
         definition: Definition,
-        todos: Callable[[], tuple[Todo, ...]],
+        state: Callable[[], RunState],
         *,
         note: Callable[[RuntimeEvent], Awaitable[None]],
+        admit: Admit,
         may_ask: bool,
     ) -> ToolSource:
         """The tools of one run, not yet entered."""

@@ -250,6 +250,8 @@ class OpenJob:
             self.states[run_id] = recorder.state
         if recorder.state.phase == "done":
             self._toolboxes.let_go(run_id)
+        else:
+            self._toolboxes.rest(run_id)
         done.send_nowait(run_id)
 
     async def _start_child(self, move: StartChild) -> Recorder:
@@ -319,10 +321,11 @@ class OpenJob:
             raise UnknownExpert(message)
         return await self._toolboxes.of(
             run_id,
-            lambda: self.env.open_toolbox(
+            lambda admit: self.env.open_toolbox(
                 definition,
-                lambda: self._recorders[run_id].state.todos,
+                lambda: self._recorders[run_id].state,
                 note=lambda event: self._note(run_id, event),
+                admit=admit,
                 may_ask=state.delegated_by is None,
             ),
         )

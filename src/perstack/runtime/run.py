@@ -107,7 +107,7 @@ async def _perform(command: Command, recorder: Recorder, hands: Hands) -> None:
         case StartStep():
             await _start_step(recorder)
         case Generate():
-            await generate(command, recorder, hands.tools)
+            await generate(command, recorder, hands.look())
         case CallTools():
             await call_tools(command, recorder, hands)
         case AnswerCall():

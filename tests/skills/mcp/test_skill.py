@@ -24,7 +24,7 @@ from perstack.schema.event import (
 from perstack.schema.message import ImageInlinePart, Json, TextPart
 from perstack.schema.skill import McpStdioSkill
 from perstack.schema.tool import BASE_TOOLS, OUTCOME_UNKNOWN, ToolOutput
-from perstack.skills.mcp import Patience
+from perstack.skills.mcp import Patience, Surroundings
 from perstack.skills.mcp.skill import MAX_RESTARTS
 from perstack.skills.mcp.skills import McpSkills
 
@@ -74,11 +74,8 @@ async def opened(
     with anyio.fail_after(60):
         async with McpSkills(
             skills,
-            workspace=folder,
-            environ=environ,
-            note=told.note,
+            Surroundings(folder, environ, told.note, patience=patience),
             taken=BASE_TOOLS,
-            patience=patience,
         ) as source:
             yield source
 
@@ -369,13 +366,27 @@ async def test_a_cancelled_start_leaves_no_server_and_notes_its_end(tmp_path: Pa
                 scope.cancel()
 
         skills = {"a": hostile(), "b": hostile("hang-initialize")}
-        patience = Patience(stop=0.5)
-        async with McpSkills(
-            skills, workspace=tmp_path, environ=ENVIRON, note=note, taken=(), patience=patience
-        ):
+        around = Surroundings(tmp_path, ENVIRON, note, patience=Patience(stop=0.5))
+        async with McpSkills(skills, around, taken=()):
             pytest.fail("it was opened")
     assert scope.cancelled_caught
     assert told.reasons() == ["", ""]
+
+
+async def test_a_server_that_is_given_up_before_it_may_start_leaves_no_word(tmp_path: Path):
+    told, asked = Told(), list[int]()
+
+    async def admit(servers: int) -> None:
+        asked.append(servers)
+        await anyio.sleep_forever()
+
+    around = Surroundings(tmp_path, ENVIRON, told.note, admit)
+    with anyio.move_on_after(0.1) as scope:
+        async with McpSkills({"a": hostile(), "b": hostile()}, around, taken=()):
+            pytest.fail("it was opened")
+    assert scope.cancelled_caught
+    assert asked == [2, 2]
+    assert told == []
 
 
 async def test_a_tool_that_is_none_is_not_offered(tmp_path: Path):

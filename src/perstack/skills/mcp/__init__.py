@@ -11,10 +11,16 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
     from perstack.schema.event import RuntimeEvent
 
 Note: TypeAlias = "Callable[[RuntimeEvent], Awaitable[None]]"
 """Writes a fact about a skill into its run's log."""
+
+Admit: TypeAlias = "Callable[[int], Awaitable[None]]"
+"""Returns once so many servers, all of a run, may be up."""
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """The longest message that is read; what is longer is dropped, or ends the server."""
@@ -35,6 +41,26 @@ class Patience(NamedTuple):
     listing: float = 30.0
     call: float = 300.0
     stop: float = 3.0
+
+
+async def _at_once(_: int) -> None:
+    """Whoever asks may."""
+
+
+class Surroundings(NamedTuple):
+    """What the servers of one run are started in.
+
+    `environ` is what a server's environment is chosen from, and `keys` name its variables
+    of models' providers. `note` writes into the run's log. `admit` is awaited before a
+    server is started, with how many the run has.
+    """
+
+    workspace: Path
+    environ: Mapping[str, str]
+    note: Note
+    admit: Admit = _at_once
+    keys: Collection[str] = ()
+    patience: Patience = Patience()
 
 
 class ServerGone(Exception):

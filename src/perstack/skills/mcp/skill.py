@@ -9,7 +9,7 @@ import anyio
 from perstack.schema.event import SkillConnected, SkillDisconnected, SkillStarting
 from perstack.schema.message import TextPart
 from perstack.schema.tool import OUTCOME_UNKNOWN, ToolOutput
-from perstack.skills.mcp import Patience, ServerGone, ServerRefused
+from perstack.skills.mcp import ServerGone, ServerRefused
 from perstack.skills.mcp.changes import changes_of
 from perstack.skills.mcp.command import arguments_of, command_of
 from perstack.skills.mcp.environment import secrets_of, server_environment
@@ -22,12 +22,12 @@ from perstack.skills.mcp.session import Session
 from perstack.skills.mcp.stdio import StdioTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Awaitable, Callable
 
     from perstack.schema.message import Json
     from perstack.schema.skill import McpStdioSkill
     from perstack.schema.tool import Effect
-    from perstack.skills.mcp import Note
+    from perstack.skills.mcp import Surroundings
     from perstack.skills.mcp.protocol import ServerInfo, ServerTool
 
 MAX_RESTARTS = 3
@@ -63,29 +63,27 @@ class McpSkill:
     Contract: nothing raises for the server's sake. One that cannot be started has no
     tools, and its end is noted with the reason. One that ended later is started anew
     by the next call, `MAX_RESTARTS` times; a tool that is not the same then is
-    refused. `tools` are those that `pick` and `omit` leave, of the first start.
+    refused. `tools` are those that `pick` and `omit` leave, of the first start. `admit`
+    is awaited before each start.
     """
 
     def __init__(
         self,
         name: str,
         skill: McpStdioSkill,
-        *,
-        workspace: str,
-        environ: Mapping[str, str],
-        note: Note,
-        patience: Patience,
-        keys: Collection[str],
+        around: Surroundings,
+        admit: Callable[[], Awaitable[None]],
     ) -> None:
         self.name = name
         self.tools: tuple[ServerTool, ...] = ()
         self._skill = skill
-        self._workspace = workspace
-        self._env = server_environment(environ, skill, keys)
-        self._note = note
-        self._patience = patience
+        self._workspace = str(around.workspace)
+        self._env = server_environment(around.environ, skill, around.keys)
+        self._note = around.note
+        self._admit = admit
+        self._patience = around.patience
         self._redaction = Redaction(secrets_of(self._env, skill.required_env))
-        self.reports = Reports(name, note, self._redaction)
+        self.reports = Reports(name, around.note, self._redaction)
         self._life = _Life(0)
         self._wanted = anyio.Event()
         self._was_up = False
@@ -198,9 +196,12 @@ class McpSkill:
     async def _live(self, life: _Life) -> None:
         """One life, with its events. Whatever ends it is a reason, and no crash."""
         command, args = self._skill.command, arguments_of(self._skill)
-        await self._note(SkillStarting(skill_name=self.name, command=command, args=args))
+        has_begun = False
         try:
             with life.scope:
+                await self._admit()
+                await self._note(SkillStarting(skill_name=self.name, command=command, args=args))
+                has_begun = True
                 await self._serve(life)
         except Exception as error:  # noqa: BLE001 - a server's trouble is its own, whatever it is
             life.fail(self._reason(error))
@@ -210,13 +211,14 @@ class McpSkill:
             life.settled.set()
             with anyio.CancelScope(shield=True):
                 await self.reports.finish()
-                await self._note(
-                    SkillDisconnected(
-                        skill_name=self.name,
-                        reason=life.problem or None,
-                        tools_lost=bool(life.problem) and self._is_last(life),
+                if has_begun:
+                    await self._note(
+                        SkillDisconnected(
+                            skill_name=self.name,
+                            reason=life.problem or None,
+                            tools_lost=bool(life.problem) and self._is_last(life),
+                        )
                     )
-                )
 
     async def _serve(self, life: _Life) -> None:
         began = anyio.current_time()

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from perstack.schema.message import TextPart
 from perstack.schema.tool import ToolDefinition, ToolOutput
-from perstack.skills.mcp import Patience
 from perstack.skills.mcp.names import names_of
 from perstack.skills.mcp.schemas import sendable
 from perstack.skills.mcp.skill import McpSkill
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     from perstack.schema.message import Json
     from perstack.schema.skill import McpStdioSkill
     from perstack.schema.tool import Effect
-    from perstack.skills.mcp import Note
+    from perstack.skills.mcp import Surroundings
     from perstack.skills.mcp.names import Named
     from perstack.skills.mcp.protocol import ServerTool
-
-_PATIENCE = Patience()
 
 
 class McpSkills:
@@ -35,33 +32,19 @@ class McpSkills:
 
     Contract: as ToolSource says. Entering waits until each server has listed its tools or
     has failed; one that fails is noted, and takes none of the others down. Leaving
-    ends them all, also when cancelled. `environ` is what a server's environment is
-    chosen from, and `keys` name its variables of models' providers. `taken` are names that
-    no tool of theirs may have.
+    ends them all, also when cancelled. `taken` are names that no tool of theirs may have.
     """
 
     def __init__(
         self,
         skills: Mapping[str, McpStdioSkill],
+        around: Surroundings,
         *,
-        workspace: Path,
-        environ: Mapping[str, str],
-        note: Note,
         taken: Collection[str],
-        keys: Collection[str] = (),
-        patience: Patience = _PATIENCE,
     ) -> None:
+        admit = partial(around.admit, len(skills))
         self._skills = {
-            name: McpSkill(
-                name,
-                skill,
-                workspace=str(workspace),
-                environ=environ,
-                note=note,
-                patience=patience,
-                keys=keys,
-            )
-            for name, skill in skills.items()
+            name: McpSkill(name, skill, around, admit) for name, skill in skills.items()
         }
         self._taken = taken
         self._stack = AsyncExitStack()
