@@ -8,15 +8,17 @@ from perstack.assembly.tools import check_base, check_requirements
 from perstack.schema.keys import parse_key
 
 if TYPE_CHECKING:
+    from perstack.assembly.lock import Lock
     from perstack.config.request import RunRequest
     from perstack.schema.expert import Definition, Expert
 
 
 class Experts:
-    """Definitions by key: the project's own first, then those that ship with Perstack."""
+    """Definitions by key: the project's own first, then those of its lock, then the catalogue's."""
 
-    def __init__(self, request: RunRequest) -> None:
+    def __init__(self, request: RunRequest, lock: Lock | None = None) -> None:
         self._request = request
+        self._lock = lock
         self._catalogue: dict[str, Expert] | None = None
 
     def expert(self, key: str) -> Expert:
@@ -37,6 +39,8 @@ class Experts:
         own = project.experts if project else {}
         if parse_key(key).name in own:
             return resolve_expert(key, project, {})
+        if self._lock is not None and (locked := self._lock.expert(key)) is not None:
+            return locked
         if self._catalogue is None:
             from perstack.registry.catalogue import catalogue_experts
 

@@ -46,7 +46,7 @@ def check_requirements(expert: Expert, request: RunRequest) -> None:
 def _check_count(expert: Expert) -> None:
     from perstack.runtime.hands import MOST_SERVERS
 
-    count = len(_servers(expert))
+    count = len(servers_of(expert))
     if count > MOST_SERVERS:
         raise ConfigurationError(
             f"{expert.key} declares {count} MCP skills, and a run starts at most {MOST_SERVERS}. "
@@ -54,7 +54,7 @@ def _check_count(expert: Expert) -> None:
         )
 
 
-def _servers(expert: Expert) -> dict[str, McpStdioSkill]:
+def servers_of(expert: Expert) -> dict[str, McpStdioSkill]:
     """The skills whose servers are started. The base skill is our own, and has none."""
     return {
         name: skill
@@ -153,7 +153,7 @@ def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool
             from perstack.skills.functions import FunctionTools
 
             sources.append(FunctionTools(given))
-        if servers := _servers(definition.expert):
+        if servers := servers_of(definition.expert):
             from perstack.skills.mcp import Surroundings
             from perstack.skills.mcp.skills import McpSkills
 
@@ -183,4 +183,4 @@ def unsupported_skills(expert: Expert) -> tuple[str, ...]:
 
 def unbounded_skills(expert: Expert) -> tuple[str, ...]:
     """Names of skills whose servers are started and not held to their `allowed_domains`."""
-    return tuple(name for name, skill in _servers(expert).items() if skill.allowed_domains)
+    return tuple(name for name, skill in servers_of(expert).items() if skill.allowed_domains)

@@ -33,7 +33,7 @@ def resolve_expert(key: str, project: Project | None, catalogue: Mapping[str, Ex
     own = project.experts if project is not None else {}
     for source in (own, catalogue):
         found = source.get(wanted.name)
-        if found is not None and _answers(found, wanted):
+        if found is not None and answers(found, wanted):
             return found if found.key == key else msgspec.structs.replace(found, key=key)
     raise UnknownExpert(_unknown(key, wanted, project, catalogue))
 
@@ -57,7 +57,8 @@ def _delegate(key: str, resolve: Callable[[str], Expert]) -> DelegateInfo:
     return DelegateInfo(key=key, tool_name=parse_key(key).tool_name, description=description)
 
 
-def _answers(expert: Expert, wanted: ExpertKey) -> bool:
+def answers(expert: Expert, wanted: ExpertKey) -> bool:
+    """Whether a definition of the right name is of the version, or bears the tag, that is asked."""
     if wanted.version is not None:
         return wanted.version == expert.version
     return wanted.tag in (None, "latest", *expert.tags)

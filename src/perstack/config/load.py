@@ -49,7 +49,8 @@ def load_config(path: Path) -> Project:
             f"{shown_path(path)} does not exist. Name a file with --config, "
             f"or write a {FILE_NAME} here"
         ) from None
-    return parse_config(source, shown_path(path))
+    project = parse_config(source, shown_path(path))
+    return msgspec.structs.replace(project, path=os.path.abspath(path))  # noqa: PTH100 - links stay
 
 
 def parse_config(source: str | bytes, origin: str) -> Project:

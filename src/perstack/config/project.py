@@ -13,12 +13,14 @@ from perstack.schema.settings import (
 class Project(Data, kw_only=True):
     """A checked configuration file. What the file does not say is None.
 
-    `origin` names the file or URL. `warnings` are lines for a person, each with its
+    `origin` names the file or URL, and `path` is where the file lies, by its whole path;
+    None where there is none. `warnings` are lines for a person, each with its
     key path; `unknown_keys` are the paths of those that are about unknown keys.
     `experts` are by name. `timeout` is ms.
     """
 
     origin: str
+    path: str | None = None
     model: str | None = None
     reasoning_budget: ReasoningBudget | None = None
     runtime: str | None = None

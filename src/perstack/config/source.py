@@ -15,8 +15,8 @@ MAX_SOURCE_BYTES = 1024 * 1024
 """The most a configuration or .env file may hold: 1 MiB."""
 
 
-def read_source(path: Path) -> bytes:
-    """The whole of a regular file of at most 1 MiB.
+def read_source(path: Path, limit: int = MAX_SOURCE_BYTES) -> bytes:
+    """The whole of a regular file of at most `limit` bytes, whole MiB.
 
     The file is opened without waiting and looked at before it is read, so a FIFO
     does not block, and a sparse terabyte costs nothing.
@@ -36,34 +36,36 @@ def read_source(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ConfigurationError(f"{shown} is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(MAX_SOURCE_BYTES + 1)
+            data = file.read(limit + 1)
     except OSError as trouble:
         raise ConfigurationError(f"{shown} cannot be read: {reason(trouble)}") from None
     finally:
         os.close(descriptor)
-    check_size(len(data), shown)
+    check_size(len(data), shown, limit)
     return data
 
 
-def check_size(size: int, origin: str) -> None:
-    """Refuse more than 1 MiB.
+def check_size(size: int, origin: str, limit: int = MAX_SOURCE_BYTES) -> None:
+    """Refuse more than `limit` bytes, whole MiB.
 
     Raises:
         ConfigurationError: there is more.
     """
-    if size > MAX_SOURCE_BYTES:
-        raise ConfigurationError(f"{origin} is larger than 1 MiB, the most such a file may hold")
+    if size > limit:
+        raise ConfigurationError(
+            f"{origin} is larger than {limit >> 20} MiB, the most such a file may hold"
+        )
 
 
-def decoded(source: str | bytes, origin: str) -> str:
+def decoded(source: str | bytes, origin: str, limit: int = MAX_SOURCE_BYTES) -> str:
     """`source` as text, without a byte order mark.
 
     Raises:
-        ConfigurationError: it is larger than 1 MiB, or not UTF-8; the line is named.
+        ConfigurationError: it is larger than `limit` bytes, or not UTF-8; the line is named.
     """
     try:
         data = source.encode() if isinstance(source, str) else source
-        check_size(len(data), origin)
+        check_size(len(data), origin, limit)
         return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as trouble:
         line = trouble.object.count(b"\n", 0, trouble.start) + 1

@@ -9,6 +9,7 @@ left, the skeleton, is measured.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from perstack.errors import ConfigurationError
 
@@ -16,7 +17,19 @@ MAX_NESTING = 32
 MAX_KEY_PARTS = 16
 MAX_WORD_LENGTH = 512
 MAX_STRUCTURE = 50_000
-"""How many of `. , = [ ] { }` may stand outside strings and comments."""
+
+
+class Shape(NamedTuple):
+    """How much a document may hold: parts of a key, and of `. , = [ ] { }`.
+
+    The second are those outside strings and comments.
+    """
+
+    key_parts: int = MAX_KEY_PARTS
+    structure: int = MAX_STRUCTURE
+
+
+_SHAPE = Shape()
 
 # Every alternative also matches when its end is missing. So each character is
 # looked at once, and a file of half-open strings costs no more than a good one.
@@ -32,8 +45,8 @@ _NOT_STRUCTURE = re.compile(r"[^\n.,=\[\]{}]++")
 _BETWEEN_WORDS = re.compile(r"[\s,=\[\]{}]++")
 
 
-def parse_toml(text: str, origin: str) -> dict[str, object]:
-    """The values of a TOML document. `origin` names it in errors.
+def parse_toml(text: str, origin: str, shape: Shape = _SHAPE) -> dict[str, object]:
+    """The values of a TOML document of at most this `shape`. `origin` names it in errors.
 
     Raises:
         ConfigurationError: it is not TOML (line and column are named), or is built
@@ -41,7 +54,7 @@ def parse_toml(text: str, origin: str) -> dict[str, object]:
     """
     import tomllib
 
-    problem = _shape_problem(_OPAQUE.sub("s", text))
+    problem = _shape_problem(_OPAQUE.sub("s", text), shape)
     if problem is not None:
         raise ConfigurationError(f"{origin}: {problem}")
     try:
@@ -57,12 +70,12 @@ def parse_toml(text: str, origin: str) -> dict[str, object]:
 _TOO_DEEP = f"arrays and tables are nested deeper than {MAX_NESTING} levels"
 
 
-def _shape_problem(skeleton: str) -> str | None:
+def _shape_problem(skeleton: str, shape: Shape) -> str | None:
     structure = _NOT_STRUCTURE.sub("", skeleton)
-    if len(structure) - structure.count("\n") > MAX_STRUCTURE:
-        return f"the file holds more than {MAX_STRUCTURE} keys, values and brackets"
-    if "." * MAX_KEY_PARTS in structure:
-        return f"a key has more than {MAX_KEY_PARTS} parts"
+    if len(structure) - structure.count("\n") > shape.structure:
+        return f"the file holds more than {shape.structure} keys, values and brackets"
+    if "." * shape.key_parts in structure:
+        return f"a key has more than {shape.key_parts} parts"
     if max(map(len, _BETWEEN_WORDS.split(skeleton))) > MAX_WORD_LENGTH:
         return f"a number or a bare key is longer than {MAX_WORD_LENGTH} characters"
     depth = 0
