@@ -12,6 +12,7 @@ from cli.process import QUIET
 
 HEAVY = {"msgspec", "httpx2", "anyio", "asyncio", "tomllib", "ssl"}
 NEVER = {"pydantic", "pydantic_ai", "mcp", "textual", "rich", "httpx", "requests", "uvloop"}
+NEVER |= {"tomli_w"}  # only `perstack install` writes TOML
 
 
 def loaded(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> set[str]:
@@ -34,7 +35,8 @@ def loaded(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> se
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["run", "--help"], ["schema", "--help"]]
+    "words",
+    [["--help"], ["--version"], ["run", "--help"], ["install", "--help"], ["schema", "--help"]],
 )
 def test_help_and_version_load_nothing_heavy(words: list[str], tmp_path: Path) -> None:
     modules = loaded(words, tmp_path)

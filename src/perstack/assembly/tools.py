@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perstack.schema.expert import Definition, Expert
     from perstack.skills import ToolSource
     from perstack.skills.functions import FunctionTool
+    from perstack.skills.mcp import Note, Surroundings
 
 
 def check_requirements(expert: Expert, request: RunRequest) -> None:
@@ -154,22 +155,26 @@ def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool
 
             sources.append(FunctionTools(given))
         if servers := servers_of(definition.expert):
-            from perstack.skills.mcp import Surroundings
             from perstack.skills.mcp.skills import McpSkills
 
             others = (*delegates, *questions, *(tool.definition for tool in given or ()))
             sources.append(
                 McpSkills(
                     servers,
-                    Surroundings(
-                        request.workspace, request.environ, note, admit, keys=_keys(request)
-                    ),
+                    surroundings(request, note)._replace(admit=admit),
                     taken={*BASE_TOOLS, *(tool.name for tool in others)},
                 )
             )
         return Toolbox(sources, [*delegates, *(questions if may_ask else ())])
 
     return open_toolbox
+
+
+def surroundings(request: RunRequest, note: Note) -> Surroundings:
+    """What the servers of a request's skills are started in."""
+    from perstack.skills.mcp import Surroundings
+
+    return Surroundings(request.workspace, request.environ, note, keys=_keys(request))
 
 
 def unsupported_skills(expert: Expert) -> tuple[str, ...]:

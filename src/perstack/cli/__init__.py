@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": ("perstack.cli.run:run", "Run an Expert; its events come on stdout, one JSON a line."),
+    "install": (
+        "perstack.cli.install:install",
+        "Lock the Experts of a project, and the tools their skills offer.",
+    ),
     "base": ("perstack.cli.base:base", "Serve the base tools to any MCP client."),
     "schema": ("perstack.cli.schema:schema", "Print the JSON Schema of all events."),
     "testing": ("perstack.cli.testing:testing", "Serve scripted models, to test Experts."),

@@ -116,6 +116,11 @@ class McpSkill:
         if self._life.session is None:
             self._life.scope.cancel()
 
+    @property
+    def problem(self) -> str:
+        """Why its server is not running; empty when it is."""
+        return self._life.problem
+
     def effect_of(self, tool: ServerTool) -> Effect:
         """What a second call of the tool would do, which only a trusted server can say."""
         if self._skill.trusted and tool.annotations.get("readOnlyHint") is True:

@@ -1,0 +1,206 @@
+"""`perstack install`: every Expert of a project, and the tools its skills offer, into a lock."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+from msgspec.structs import replace
+
+from perstack.assembly.experts import Experts
+from perstack.assembly.lock import lock_path
+from perstack.assembly.tools import check_requirements, servers_of, surroundings, unsupported_skills
+from perstack.errors import ConfigurationError, PerstackError, UsageError
+from perstack.runtime.environment import now_ms
+from perstack.schema.event import SkillReported
+from perstack.schema.lockfile import (
+    LockedExpert,
+    LockedTool,
+    Lockfile,
+    declaration,
+    without_plain_base,
+)
+from perstack.schema.skill import InteractiveSkill
+from perstack.schema.tool import BASE_SKILL
+from perstack.skills.mcp.skills import McpSkills
+
+if TYPE_CHECKING:
+    from perstack.config.project import Project
+    from perstack.config.request import RunRequest
+    from perstack.schema.event import RuntimeEvent
+    from perstack.schema.expert import Expert
+    from perstack.schema.skill import McpStdioSkill
+
+SERVERS_AT_ONCE = 8
+
+
+class Survey(NamedTuple):
+    """A lock as it would be written now, where, and what a person should know of it."""
+
+    lock: Lockfile
+    path: Path
+    warnings: tuple[str, ...]
+
+
+async def survey(request: RunRequest) -> Survey:
+    """The Experts of the project with all delegates, and what their skills offer.
+
+    Each MCP skill's server is started once, and ended again. A declaration that
+    several Experts share is started for the first of them.
+
+    Raises:
+        UsageError, ConfigurationError: as `place_of` does.
+        ConfigurationError: a delegate is unknown, a variable is missing, a server does
+            not start. `problems` holds all of these.
+    """
+    project, path = place_of(request)
+    experts, problems = _experts(project, request)
+    listing = _Listing(request)
+    for expert in experts.values():
+        try:
+            check_requirements(expert, request)
+        except ConfigurationError as trouble:
+            problems.append(" ".join((str(trouble.args[0]), "; ".join(trouble.problems))).strip())
+        else:
+            listing.want(expert)
+    await listing.take()
+    problems += listing.problems
+    if problems:
+        raise ConfigurationError(
+            f"{project.origin} cannot be locked as it is:",
+            tuple(problem.replace("\n", "\n    ") for problem in problems),
+        )
+    locked = {
+        name: LockedExpert(expert=expert, tools=listing.tools_of(expert))
+        for name, expert in sorted(experts.items())
+    }
+    name = PurePath(project.path or "").name
+    lock = Lockfile(generated_at=now_ms(), config_path=name, experts=locked)
+    return Survey(lock, path, tuple(listing.warnings))
+
+
+def place_of(request: RunRequest) -> tuple[Project, Path]:
+    """The project to lock, and where its lock is to stand.
+
+    Raises:
+        UsageError: the project is at an address.
+        ConfigurationError: there is none.
+    """
+    project = request.project
+    if project is None:
+        raise ConfigurationError(
+            "There is no perstack.toml here or in a folder above. "
+            "Write one, or name one with --config"
+        )
+    if project.path is None:
+        raise UsageError(
+            f"--config: a lock stands beside its file, and {project.origin} is an address. "
+            "Save it in a folder, and name that file"
+        )
+    return project, lock_path(project.path)
+
+
+def _experts(project: Project, request: RunRequest) -> tuple[dict[str, Expert], list[str]]:
+    """All Experts by name, and what is wrong with those that are left out."""
+    resolver = Experts(request)  # what is locked already has no say
+    found: dict[str, Expert] = {}
+    problems: list[str] = []
+    waiting = deque((name, "") for name in project.experts)
+    asked: set[str] = set()
+    while waiting:
+        key, asker = waiting.popleft()
+        if key in asked:
+            continue
+        asked.add(key)
+        try:
+            expert = resolver.expert(key)
+        except PerstackError as trouble:
+            who = f"{asker} has a delegate that cannot be had. " if asker else ""
+            problems.append(who + trouble.message)
+            continue
+        found[expert.name] = without_plain_base(replace(expert, key=expert.name))
+        waiting.extend((delegate, expert.name) for delegate in expert.delegates)
+    return found, problems
+
+
+class _Listing:
+    """The tools of all skills, each declaration listed once."""
+
+    def __init__(self, request: RunRequest) -> None:
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self._request = request
+        self._wanted: dict[bytes, tuple[str, str, McpStdioSkill]] = {}
+        self._tools: dict[bytes, tuple[LockedTool, ...]] = {}
+
+    def want(self, expert: Expert) -> None:
+        """List this Expert's skills."""
+        for name, skill in servers_of(expert).items():
+            self._wanted.setdefault(declaration(skill), (expert.name, name, skill))
+        for name in unsupported_skills(expert):
+            self.warnings.append(
+                f"{expert.name}: the skill {name} is an MCP server reached over HTTP, which this "
+                "version does not speak: its tools are not locked"
+            )
+
+    async def take(self) -> None:
+        """Start the servers, and ask each for its tools."""
+        turns = anyio.CapacityLimiter(SERVERS_AT_ONCE)
+        async with anyio.create_task_group() as tasks:
+            for same, wanted in self._wanted.items():
+                tasks.start_soon(self._list, same, *wanted, turns)
+        self.problems.sort()
+        self.warnings.sort()
+
+    def tools_of(self, expert: Expert) -> dict[str, tuple[LockedTool, ...]]:
+        """What the base skill and each MCP skill of the Expert offer, by skill."""
+        servers = servers_of(expert)
+        listed = {name: self._tools[declaration(skill)] for name, skill in servers.items()}
+        return {BASE_SKILL: _base_tools(expert), **listed}
+
+    async def _list(
+        self,
+        same: bytes,
+        expert: str,
+        name: str,
+        skill: McpStdioSkill,
+        turns: anyio.CapacityLimiter,
+    ) -> None:
+        async def note(event: RuntimeEvent) -> None:
+            if isinstance(event, SkillReported) and event.source == "runtime":
+                self.warnings.append(f"{expert}: the skill {name}: {event.message}")
+
+        around = surroundings(self._request, note)
+        opened = McpSkills({name: skill}, around, taken=())
+        async with turns, opened:
+            server = opened.skills[name]
+            if server.problem:
+                self.problems.append(f"{expert}: the skill {name} did not start. {server.problem}")
+                return
+            self._tools[same] = tuple(
+                LockedTool(
+                    name=tool.name,
+                    description=tool.description,
+                    input_schema=tool.input_schema,
+                    annotations=tool.annotations,
+                )
+                for tool in server.tools
+            )
+
+
+def _base_tools(expert: Expert) -> tuple[LockedTool, ...]:
+    """The base skill's tools, as many as the Expert leaves of them."""
+    from perstack.base.table import TOOLS
+
+    narrowed = expert.skills.get(BASE_SKILL)
+    pick, omit = ((), ())
+    if narrowed is not None and not isinstance(narrowed, InteractiveSkill):
+        pick, omit = narrowed.pick, narrowed.omit
+    offered = (tool.definition for tool in TOOLS)
+    return tuple(
+        LockedTool(name=tool.name, description=tool.description, input_schema=tool.input_schema)
+        for tool in offered
+        if (not pick or tool.name in pick) and tool.name not in omit
+    )

@@ -1,0 +1,103 @@
+"""`perstack install`: write `perstack.lock`, or compare it with what would be written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from perstack.config.request import RunRequest
+    from perstack.schema.lockfile import Lockfile
+
+
+@click.command(
+    epilog="Exit codes: 0 locked, or with --frozen the same; 1 with --frozen, not the same; "
+    "2 usage or configuration, or a server that does not start."
+)
+@click.option("--config", metavar="PATH", help="The perstack.toml to lock. [default: the nearest]")
+@click.option(
+    "--env-path",
+    metavar="PATH",
+    multiple=True,
+    help="A .env file. Repeatable. [default: .env, .env.local]",
+)
+@click.option(
+    "--env",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    help="Set a variable for the skills, or demand that it is set. Repeatable.",
+)
+@click.option("--frozen", is_flag=True, help="Write nothing; fail where the lock would change.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+def install(
+    config: str | None, env_path: tuple[str, ...], env: tuple[str, ...], frozen: bool
+) -> int:
+    """Write perstack.lock beside the perstack.toml: its Experts, and what their skills offer.
+
+    Each MCP skill's server is started once and asked for its tools. Runs then show the
+    model these tools and no others, and can do so before a server is up. Keep the file
+    with your project.
+    """
+    import anyio
+
+    from perstack.cli.hardening import hide_from_children
+    from perstack.config.request import Options
+    from perstack.config.resolve import resolve
+
+    hide_from_children()
+    options = Options(config=config, env_path=env_path, env=env)
+    request = resolve(options, Path.cwd(), os.environ)
+    return anyio.run(_compare if frozen else _write, request)
+
+
+async def _write(request: RunRequest) -> int:
+    from perstack.assembly.install import survey
+    from perstack.assembly.lock_file import write_lock
+    from perstack.config.source import shown_path
+
+    _say(*(f"warning: {line}" for line in request.warnings))
+    found = await survey(request)
+    is_new = write_lock(found.lock, found.path)
+    _say(*(f"warning: {line}" for line in found.warnings))
+    did = "Wrote" if is_new else "Nothing changed in"
+    _say(f"{did} {shown_path(found.path)}: {_summary(found.lock)}")
+    return 0
+
+
+async def _compare(request: RunRequest) -> int:
+    from perstack.assembly.install import place_of, survey
+    from perstack.assembly.lock_changes import lock_changes
+    from perstack.assembly.lock_file import read_lock
+    from perstack.config.source import shown_path
+
+    _, path = place_of(request)
+    _say(*(f"warning: {line}" for line in request.warnings))
+    locked = read_lock(path)
+    found = await survey(request)
+    _say(*(f"warning: {line}" for line in found.warnings))
+    changes = lock_changes(locked, found.lock)
+    if not changes:
+        _say(f"{shown_path(path)} is up to date: {_summary(found.lock)}")
+        return 0
+    _say(f"{shown_path(path)} is not up to date:", *(f"  {line}" for line in changes))
+    _say("`perstack install` brings it up to date")
+    return 1
+
+
+def _summary(lock: Lockfile) -> str:
+    """How much there is, for a person."""
+    experts = lock.experts.values()
+    tools = sum(len(each) for locked in experts for each in locked.tools.values())
+    return f"{len(experts)} Expert{'' if len(experts) == 1 else 's'}, {tools} tools"
+
+
+def _say(*lines: str) -> None:
+    """Words for a person, on stderr."""
+    from perstack.views.plain import plain
+
+    for line in lines:
+        sys.stderr.write(f"{plain(line)}\n")
