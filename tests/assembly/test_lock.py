@@ -402,7 +402,7 @@ def test_without_a_cache_folder_the_lock_is_read_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", home)
-    monkeypatch.setenv("HOME", "none")
+    monkeypatch.setenv("HOME", str(tmp_path / "missing"))
     monkeypatch.chdir(tmp_path)
     lock_it(tmp_path, WORKER)
     assert served(tmp_path, WORKER) == {"files": ["read"]}

@@ -61,7 +61,7 @@ async def execute(
         ConfigurationError: something it needs is missing.
         StorageError: its facts cannot be read or kept.
     """
-    experts = Experts(request)
+    experts = Experts(request, parts.lock)
     definition = experts.definition(request.expert_key or "")
     check_requirements(definition.expert, request)
     provider, notice = (parts.open_model or open_model)(request, definition.expert)
@@ -77,7 +77,7 @@ async def execute(
             provider=provider,
             settings=settings,
             resolve=experts.resolve,
-            open_toolbox=toolboxes(request, parts.tools),
+            open_toolbox=toolboxes(request, parts.tools, parts.lock),
             listeners=listeners,
             on_listener_error=parts.on_listener_error,
             should_continue=parts.should_continue,

@@ -67,8 +67,10 @@ class Lock:
             if _has_skill(locked, expert, name)
         }
 
-    def warning(self, project: Project, key: str) -> str | None:
+    def warning(self, project: Project | None, key: str | None) -> str | None:
         """A line where it is older than what the project says of an Expert and its delegates."""
+        if project is None or key is None:
+            return None
         used = _used(project, key)
         changed = [expert.name for expert in used if self._has_changed(expert)]
         missing = [

@@ -51,7 +51,8 @@ def keep(source: bytes, lockfile: Lockfile) -> None:
         return
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (path.parents[2], path.parents[1], path.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)  # but no home that is not there
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, _NEW, 0o600), "wb") as file:
             file.write(canonical(lockfile))

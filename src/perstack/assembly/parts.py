@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    from perstack.assembly.lock import Lock
     from perstack.config.request import RunRequest
     from perstack.providers import Provider
     from perstack.runtime.environment import Listener, ShouldContinue
@@ -20,12 +21,14 @@ OpenModel: TypeAlias = "Callable[[RunRequest, Expert], tuple[Provider, str | Non
 class Parts(NamedTuple):
     """None stands for what the command line uses.
 
-    `open_model` gives a provider that its owner closes. `tools` are by Expert name.
+    `open_model` gives a provider that its owner closes. `lock` is that of the project's
+    file; None where it has none. `tools` are by Expert name.
     `on_listener_error` hears of each listener that failed and was dropped.
     """
 
     store: Store | None = None
     open_model: OpenModel | None = None
+    lock: Lock | None = None
     tools: Mapping[str, Sequence[FunctionTool]] = {}
     should_continue: ShouldContinue | None = None
     on_listener_error: Callable[[Listener, Exception], None] | None = None

@@ -11,6 +11,7 @@ from perstack.schema.tool import BASE_SKILL, BASE_TOOLS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from perstack.assembly.lock import Lock
     from perstack.config.request import RunRequest
     from perstack.kernel.state import RunState
     from perstack.runtime.environment import OpenToolbox
@@ -115,10 +116,13 @@ def check_base(expert: Expert, request: RunRequest) -> None:
         )
 
 
-def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool]]) -> OpenToolbox:
+def toolboxes(
+    request: RunRequest, functions: Mapping[str, Sequence[FunctionTool]], lock: Lock | None = None
+) -> OpenToolbox:
     """How a run's tools are opened: base tools, functions, MCP skills, delegates and questions.
 
-    `functions` are by Expert name.
+    `functions` are by Expert name. The skills that the `lock` has as they are declared are
+    not started before they are called.
     """
 
     def open_toolbox(
@@ -163,6 +167,7 @@ def toolboxes(request: RunRequest, functions: Mapping[str, Sequence[FunctionTool
                     servers,
                     surroundings(request, note)._replace(admit=admit),
                     taken={*BASE_TOOLS, *(tool.name for tool in others)},
+                    locked=lock.tools_of(definition.expert) if lock else {},
                 )
             )
         return Toolbox(sources, [*delegates, *(questions if may_ask else ())])

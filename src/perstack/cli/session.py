@@ -16,7 +16,9 @@ import anyio
 from perstack.assembly.execute import execute, open_store
 from perstack.assembly.experts import Experts
 from perstack.assembly.known_model import unknown_model
+from perstack.assembly.lock import load_lock
 from perstack.assembly.outcome import Outcome
+from perstack.assembly.parts import Parts
 from perstack.assembly.tools import unbounded_skills, unsupported_skills
 from perstack.cli.output import Lines, Output
 from perstack.errors import PerstackError
@@ -27,6 +29,7 @@ from perstack.views.plain import plain
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
+    from perstack.assembly.lock import Lock
     from perstack.config.request import RunRequest
     from perstack.schema.expert import Definition
     from perstack.schema.tool import ToolCall
@@ -77,18 +80,20 @@ def _end_at_once(caught: int) -> NoReturn:
 
 async def run_session(request: RunRequest, form: Form, options: tuple[str, ...]) -> int:
     """Carry the request out. The exit code. `options` are for the command that goes on with it."""
-    unknown = unknown_model(request)
-    for warning in (*request.warnings, *((unknown,) if unknown else ())):
-        say(f"warning: {warning}")
+    lock = load_lock(request.project)
+    older = lock.warning(request.project, request.expert_key) if lock else None
+    for warning in (*request.warnings, unknown_model(request), older):
+        if warning is not None:
+            say(f"warning: {warning}")
     stop, signals = Stop(), Signals()
     output = Output(sys.stdout.fileno(), form, stop)
-    listeners: list[Listener] = [Notices(request), output]
+    listeners: list[Listener] = [Notices(request, lock), output]
     if request.verbose:
         listeners.append(Lines(say))
     outcomes: list[Outcome] = []
     async with anyio.create_task_group() as tasks:
         await tasks.start(signals.watch, stop)
-        outcomes.append(await execute(request, stop, listeners))
+        outcomes.append(await execute(request, stop, listeners, Parts(lock=lock)))
         tasks.cancel_scope.cancel()
     outcome = outcomes[0]
     jobs = await open_store(request).jobs()
@@ -100,9 +105,9 @@ async def run_session(request: RunRequest, form: Form, options: tuple[str, ...])
 class Notices(Listener):
     """What a person must know before anything else happens, said once."""
 
-    def __init__(self, request: RunRequest) -> None:
+    def __init__(self, request: RunRequest, lock: Lock | None) -> None:
         self._request = request
-        self._experts = Experts(request)
+        self._experts = Experts(request, lock)
         self._said: set[str] = set()
 
     async def recorded(self, published: Published) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
+from perstack.assembly.lock import load_lock
 from perstack.config.findings import did_you_mean, quoted
 from perstack.config.load import load_config as load_project
 from perstack.config.project import Project
@@ -65,13 +66,14 @@ class Shared:
 
     Raises:
         UsageError: an option's value cannot be used.
-        ConfigurationError: the file's settings do not go together.
+        ConfigurationError: the file's settings do not go together, or its lock is wrong.
     """
 
     def __init__(self, options: RuntimeOptions) -> None:
         self.config = options.get("config")
         if not isinstance(cast("object", self.config), Project | None):
             raise UsageError("config takes what load_config returns")
+        self.lock = load_lock(self.config)
         self.names_model = bool(options.get("provider") or options.get("model"))
         self.settings = _settings(options, self.config or Project(origin=ORIGIN))
         self.max_jobs = _number("max_jobs", options.get("max_jobs"), (1, MAX_JOBS))

@@ -45,6 +45,7 @@ class Runtime:
 
     Raises:
         UsageError: an option cannot be used.
+        ConfigurationError: the file's settings do not go together, or its lock is wrong.
     """
 
     def __init__(self, **options: Unpack[RuntimeOptions]) -> None:
@@ -151,6 +152,7 @@ class Runtime:
         parts = Parts(
             store=self._store,
             open_model=self._open_model,
+            lock=self._shared.lock,
             tools=cast_.functions,
             should_continue=_asking(options.get("should_continue")),
         )

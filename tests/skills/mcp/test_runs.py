@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from perstack import load_config, run, stream
+from perstack.assembly.install import survey
+from perstack.assembly.lock_file import write_lock
+from perstack.config.request import Options
+from perstack.config.resolve import resolve
 from perstack.schema.event import (
     RunCompleted,
     SkillConnected,
@@ -53,6 +58,24 @@ async def test_a_stream_tells_of_the_end_of_a_server_behind_the_end_of_its_run(t
     async with stream("worker", "Go", config=config, provider=model, workspace=tmp_path) as events:
         kinds.extend([type(event.detail) async for event in events])
     assert kinds.index(RunCompleted) < kinds.index(SkillDisconnected)
+
+
+async def test_a_program_reads_the_lock_beside_the_file_that_it_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    text = '[experts.worker]\ninstruction = "Work."\n' + SKILL.replace("EXPERT", "worker")
+    config = project(tmp_path, text)
+    request = resolve(Options(), tmp_path, dict(os.environ))
+    found = await survey(request)
+    write_lock(found.lock, found.path)
+    for script, starts in (([say("Done.")], 0), ([call("echo", {"x": 1}), say("Done.")], 1)):
+        model = ScriptedModel(script)
+        result = await run("worker", "Go", config=config, provider=model, workspace=tmp_path)
+        assert result.text == "Done."
+        started = [event for event in result.events if isinstance(event.detail, SkillConnected)]
+        assert len(started) == starts
+        assert "echo" in [tool.name for tool in model.requests[0].tools]
 
 
 @pytest.mark.slow

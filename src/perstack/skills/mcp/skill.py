@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from perstack.schema.skill import McpStdioSkill
     from perstack.schema.tool import Effect
     from perstack.skills.mcp import Surroundings
+    from perstack.skills.mcp.changes import Locked
     from perstack.skills.mcp.protocol import ServerInfo, ServerTool
 
 MAX_RESTARTS = 3
 """How often a server that ended is started anew in one run."""
 
+_NOT_BEGUN = -1
 _MAX_REASON = 2000
 
 
@@ -64,7 +66,8 @@ class McpSkill:
     tools, and its end is noted with the reason. One that ended later is started anew
     by the next call, `MAX_RESTARTS` times; a tool that is not the same then is
     refused. `tools` are those that `pick` and `omit` leave, of the first start. `admit`
-    is awaited before each start.
+    is awaited before each start. With `locked` they are those of the lock, the server
+    is started by the first call, and a tool that is not the locked one then is refused.
     """
 
     def __init__(
@@ -73,9 +76,9 @@ class McpSkill:
         skill: McpStdioSkill,
         around: Surroundings,
         admit: Callable[[], Awaitable[None]],
+        locked: Locked | None = None,
     ) -> None:
         self.name = name
-        self.tools: tuple[ServerTool, ...] = ()
         self._skill = skill
         self._workspace = str(around.workspace)
         self._env = server_environment(around.environ, skill, around.keys)
@@ -84,7 +87,11 @@ class McpSkill:
         self._patience = around.patience
         self._redaction = Redaction(secrets_of(self._env, skill.required_env))
         self.reports = Reports(name, around.note, self._redaction)
-        self._life = _Life(0)
+        self._locked = locked
+        self.tools = self._offered(locked.tools if locked else ())
+        self._life = _Life(_NOT_BEGUN if locked else 0)
+        if locked:
+            self._life.fail("")  # over before it began, so that a call starts the first
         self._wanted = anyio.Event()
         self._was_up = False
         self._is_closed = False
@@ -97,7 +104,8 @@ class McpSkill:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.reports.pump)
                 while not self._is_closed:
-                    await self._live(self._life)
+                    if not self._life.over.is_set():
+                        await self._live(self._life)
                     await self._wanted.wait()
                     self._wanted = anyio.Event()
                 tasks.cancel_scope.cancel()
@@ -105,7 +113,7 @@ class McpSkill:
             self._life.fail("It was ended.")  # one that a call asked for and nobody will start
 
     async def settled(self) -> None:
-        """Return once the server is up, or will not be."""
+        """Return once the server is up, or will not be until it is called."""
         await self._life.settled.wait()
 
     def close(self) -> None:
@@ -196,7 +204,7 @@ class McpSkill:
         return life
 
     def _is_last(self, life: _Life) -> bool:
-        return not self._was_up or life.number >= MAX_RESTARTS
+        return life.number >= (MAX_RESTARTS if self._was_up else 0)
 
     async def _live(self, life: _Life) -> None:
         """One life, with its events. Whatever ends it is a reason, and no crash."""
@@ -268,21 +276,30 @@ class McpSkill:
         )
 
     def _take(self, listed: tuple[ServerTool, ...]) -> None:
-        """The tools of a first start; of a later one, what has changed."""
+        """The tools of a first start; of a later one, and of those locked, what has changed."""
+        found = {tool.name: tool for tool in reversed(listed)}
+        if not self._was_up:
+            self._was_up = True
+            for name in (*self._skill.pick, *self._skill.omit):
+                if name not in found:
+                    self.reports.warn(f"There is no tool {name!r}, which pick or omit names")
+            if self._locked is None:
+                self.tools = self._offered(listed)
+                return
+        before = {tool.name: tool for tool in self.tools}
+        is_exact = self._locked is None or self._locked.is_exact
+        self._refused = changes_of(before, found, is_exact=is_exact)
+        hint = " `perstack install --frozen` shows the difference." if self._locked else ""
+        for name, difference in self._refused.items():
+            self.reports.warn(f"The tool {name[:100]!r} is refused. {difference}{hint}")
+
+    def _offered(self, listed: tuple[ServerTool, ...]) -> tuple[ServerTool, ...]:
+        """Those of the tools that a model may have, each name once."""
         found: dict[str, ServerTool] = {}
         for tool in listed:
             if found.setdefault(tool.name, tool) is not tool:
                 self.reports.warn(f"The tool {tool.name[:100]!r} is listed twice; the first counts")
-        if not self._was_up:
-            self._was_up = True
-            self.tools = tuple(tool for tool in found.values() if self._is_offered(tool))
-            for name in (*self._skill.pick, *self._skill.omit):
-                if name not in found:
-                    self.reports.warn(f"There is no tool {name!r}, which pick or omit names")
-            return
-        self._refused = changes_of({tool.name: tool for tool in self.tools}, found)
-        for name, difference in self._refused.items():
-            self.reports.warn(f"The tool {name[:100]!r} is refused. {difference}")
+        return tuple(tool for tool in found.values() if self._is_offered(tool))
 
     def _is_offered(self, tool: ServerTool) -> bool:
         pick, omit = self._skill.pick, self._skill.omit

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from perstack.schema.skill import McpStdioSkill
     from perstack.schema.tool import Effect
     from perstack.skills.mcp import Surroundings
+    from perstack.skills.mcp.changes import Locked
     from perstack.skills.mcp.names import Named
     from perstack.skills.mcp.protocol import ServerTool
+
+_NOTHING: Mapping[str, Locked] = {}
 
 
 class McpSkills:
@@ -33,6 +36,8 @@ class McpSkills:
     Contract: as ToolSource says. Entering waits until each server has listed its tools or
     has failed; one that fails is noted, and takes none of the others down. Leaving
     ends them all, also when cancelled. `taken` are names that no tool of theirs may have.
+    `locked` are the tools of skills, by name, whose servers start when they are called,
+    and not before.
     """
 
     def __init__(
@@ -41,10 +46,12 @@ class McpSkills:
         around: Surroundings,
         *,
         taken: Collection[str],
+        locked: Mapping[str, Locked] = _NOTHING,
     ) -> None:
         admit = partial(around.admit, len(skills))
         self._skills = {
-            name: McpSkill(name, skill, around, admit) for name, skill in skills.items()
+            name: McpSkill(name, skill, around, admit, locked.get(name))
+            for name, skill in skills.items()
         }
         self._taken = taken
         self._stack = AsyncExitStack()
@@ -80,7 +87,7 @@ class McpSkills:
         return self._skills
 
     def tools(self) -> Sequence[ToolDefinition]:
-        """Every tool of every server that was started, in the order of their declarations."""
+        """Every tool of every server, but for those that failed, as they are declared."""
         return tuple(self._definitions.values())
 
     async def call(self, name: str, args: Json) -> ToolOutput:
