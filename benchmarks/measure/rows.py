@@ -8,6 +8,7 @@ from .bench import Bench
 from .cold_starts import cold_starts
 from .delegation import delegates
 from .figures import Figure
+from .locked_skills import locked_skills
 from .long_runs import resuming, steps
 from .many_jobs import many_jobs
 from .recording import recording
@@ -24,4 +25,5 @@ ROWS: dict[int, Callable[[Bench], list[Figure]]] = {
     7: many_jobs,
     8: requests,
     9: cold_starts,
+    10: locked_skills,
 }

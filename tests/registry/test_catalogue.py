@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from perstack.config.load import parse_config
 from perstack.registry.catalogue import catalogue_experts
 from perstack.schema.digest import digest
 from perstack.schema.expert import Expert
@@ -54,6 +55,12 @@ def test_equal_experts_have_equal_digests_whatever_their_order():
 
     assert digest(expert(x="1", y="2")) == digest(expert(y="2", x="1"))
     assert re.fullmatch(r"[0-9a-f]{64}", digest(expert()))
+
+
+def test_a_version_that_is_said_and_one_that_is_left_out_are_the_same():
+    text = '[experts.a]\ninstruction = "Work."\n'
+    left_out, said = (parse_config(each, "x") for each in (text, f'{text}version = "1.0.0"\n'))
+    assert digest(said.experts["a"]) == digest(left_out.experts["a"])
 
 
 def test_any_edit_changes_the_digest():

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from perstack.assembly.lock_cache import cached, keep
 from perstack.assembly.tools import servers_of
 from perstack.config.experts import answers
 from perstack.config.source import read_source, shown_path
@@ -143,6 +142,8 @@ def load_lock(project: Project | None) -> Lock | None:
         source = read_source(path, MAX_LOCK_BYTES)
     except FileNotFoundError:
         return None
+    from perstack.assembly.lock_cache import cached, keep
+
     lockfile = cached(source)
     if lockfile is None:
         from perstack.config.lock import parse_lock

@@ -62,8 +62,10 @@ def _entry(locked: LockedExpert) -> Json:
 def _definition(expert: Expert) -> Json:
     """What the Expert says of itself; not its skills."""
     told = cast("Json", msgspec.to_builtins(expert))
-    always = {"version": expert.version, "delegates": expert.delegates, "tags": expert.tags}
-    return {name: value for name, value in {**told, **always}.items() if name != "skills"}
+    named: Json = {"key": expert.key, "name": expert.name, "version": expert.version}
+    lists: Json = {"delegates": expert.delegates, "tags": expert.tags}
+    told.pop("skills", None)
+    return {**named, **told, **lists}
 
 
 def _skill(name: str, skill: Skill) -> Json:

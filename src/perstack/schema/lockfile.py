@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from perstack.schema.base import Data
+from perstack.schema.digest import content_of
 from perstack.schema.expert import Expert
 from perstack.schema.message import Json
 from perstack.schema.skill import McpStdioSkill, Skill
@@ -62,15 +61,20 @@ class Lockfile(Data, kw_only=True):
 
 def canonical(lock: Lockfile) -> bytes:
     """The one JSON text of a lock, from which it can be had back: keys sorted, no defaults."""
-    experts = {
-        key: {**msgspec.to_builtins(locked), "expert": _told(locked.expert)}
-        for key, locked in lock.experts.items()
-    }
+    experts = {key: _entry(locked) for key, locked in lock.experts.items()}
     return _sorted({**msgspec.to_builtins(lock), "experts": experts})
+
+
+def _entry(locked: LockedExpert) -> Json:
+    definition = {**content_of(locked.expert), "key": locked.expert.key}
+    return {**msgspec.to_builtins(locked), "expert": definition}
 
 
 def integrity_of(data: bytes) -> str:
     """A sum in the form of Subresource Integrity: `sha256-` and base64."""
+    import base64
+    import hashlib
+
     return f"sha256-{base64.b64encode(hashlib.sha256(data).digest()).decode()}"
 
 
@@ -79,20 +83,12 @@ def expert_integrity(expert: Expert) -> str:
 
     A base skill that is declared and not narrowed is as one that is left out.
     """
-    return integrity_of(_sorted(_told(without_plain_base(replace(expert, key=expert.name)))))
+    return integrity_of(_sorted(content_of(without_plain_base(expert))))
 
 
 def tools_integrity(tools: Sequence[LockedTool]) -> str:
     """The sum of one skill's tools, in their order."""
     return integrity_of(_sorted(list(tools)))
-
-
-def _told(expert: Expert) -> Json:
-    """A definition without defaults, but with its version.
-
-    Of texts, msgspec leaves out only that which is the default itself, and no equal one.
-    """
-    return {**msgspec.to_builtins(expert), "version": expert.version}
 
 
 def _sorted(value: object) -> bytes:
