@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import sys
 import tty
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,9 +20,10 @@ from perstack.testing.scenario import CallSpec, ReplySpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 pytestmark = [pytest.mark.anyio, pytest.mark.hostile]
+
+HOSTILE = Path(__file__).parents[1] / "skills" / "mcp" / "hostile_server.py"
 
 EVIL = (
     "\x1b[2J\x1b[31mred\x1b[0m "
@@ -123,7 +127,27 @@ async def test_row_79_what_a_run_says_is_shown_escaped(tmp_path, run, verbose):
         code, shown, stdout = await on_a_terminal(tmp_path / "w", server.url, told)
     assert code == (1 if run.startswith("error") else 0)
     nothing_moves(shown, "Result")
-    assert re.search(rb"[\x00-\x09\x0b-\x1f]", stdout) is None
+    nothing_moves(stdout.decode(), "Result")
+    [log] = (tmp_path / "w").rglob("events.jsonl")
+    nothing_moves(log.read_text(), "Result")
+    first = log.read_text().partition("\n")[0]
+    assert json.loads(first)["query"] == f"Do {EVIL}"
+
+
+@pytest.mark.parametrize("verbose", [(), ("--verbose",)], ids=["quiet", "verbose"])
+async def test_row_79_what_an_mcp_server_says_is_shown_escaped(tmp_path, verbose):
+    config = (
+        f'{CONFIG}[experts.solo.skills.evil]\ntype = "mcpStdioSkill"\n'
+        f'command = "{sys.executable}"\nargs = ["{HOSTILE}", "evil", "names", "schemas"]\n'
+    )
+    hows = ("text", "fail", "refuse", "die")
+    replies = [ReplySpec(calls=(CallSpec(name="leak", args={"how": how}),)) for how in hows]
+    async with serve_model([*replies, ReplySpec(text="Result")]) as server:
+        told = command("solo", "Do it.", *verbose)
+        code, shown, stdout = await on_a_terminal(tmp_path / "w", server.url, told, config)
+    assert code == 0
+    nothing_moves(shown, "Result", *(["leak"] if verbose else []))
+    nothing_moves(stdout.decode(), "Result", "gnp.exe")
 
 
 MISTAKES = {

@@ -29,8 +29,8 @@ from perstack.schema.event import (
     ToolCallCompleted,
     ToolCallStarted,
     ToolsCalled,
-    encoder,
 )
+from perstack.schema.line import json_line
 from perstack.schema.message import Json, TextPart, ToolCallPart
 from perstack.schema.settings import Settings
 from perstack.schema.tool import ToolOutput
@@ -497,7 +497,7 @@ async def written(*facts: Fact) -> MemoryStore:
     await store.open_run(JOB, "r1", Settings())
     for number, fact in enumerate(facts, 1):
         fact = replace(fact, id=f"e{number}", seq=number, job_id=JOB, run_id="r1")  # noqa: PLW2901
-        await store.append(fact, encoder.encode(fact))
+        await store.append(fact, json_line(fact))
     return store
 
 

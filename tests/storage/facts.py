@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perstack.schema.checkpoint import Job
-from perstack.schema.event import SkillStderr, encoder
+from perstack.schema.event import SkillStderr
+from perstack.schema.line import json_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def fact(
 
 
 def line(event: Fact) -> bytes:
-    return encoder.encode(event)
+    return json_line(event)
 
 
 async def keep(store: Store, *events: Fact) -> None:

@@ -25,8 +25,8 @@ from perstack.schema.event import (
     SkillStarting,
     SkillStderr,
     decode_fact,
-    encoder,
 )
+from perstack.schema.line import json_line
 from perstack.schema.message import Json, TextPart, ThinkingPart
 from perstack.schema.usage import Usage
 from perstack.storage.memory import MemoryStore
@@ -167,7 +167,7 @@ class Played:
 
 def seen_of(facts: Iterable[Fact]) -> list[Seen]:
     fold = JobFold()
-    return [Seen(fact, encoder.encode(fact), *fold.feed(fact)) for fact in facts]
+    return [Seen(fact, json_line(fact), *fold.feed(fact)) for fact in facts]
 
 
 async def play(world: World) -> Played:
@@ -237,7 +237,7 @@ def runtime_facts() -> list[Seen]:
     ]
     state = blank("j", "r")
     header = {"id": "e1", "seq": 1, "timestamp": 1, "jobId": "j", "runId": "r"}
-    lines = [json.dumps(json.loads(encoder.encode(fact)) | header).encode() for fact in facts]
+    lines = [json.dumps(json.loads(json_line(fact)) | header).encode() for fact in facts]
     return [Seen(decode_fact(line), line, state, state) for line in lines]
 
 

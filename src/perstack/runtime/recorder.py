@@ -14,8 +14,8 @@ from perstack.schema.event import (
     RunStarted,
     RuntimeEvent,
     Shown,
-    encoder,
 )
+from perstack.schema.line import json_line
 
 
 class Recorder:
@@ -67,7 +67,7 @@ class Recorder:
                 )
 
     async def _keep(self, event: RunFact | RuntimeEvent) -> None:
-        line = encoder.encode(event)
+        line = json_line(event)
         if len(line) > MAX_EVENT_BYTES:
             raise ValueError(f"it has {len(line)} bytes, and at most {MAX_EVENT_BYTES} are kept")
         before = self.state

@@ -354,8 +354,5 @@ Shown: TypeAlias = (
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """Of the longest event that is kept, as one line, and read back."""
 
-encoder = msgspec.json.Encoder()
-"""One encoder for every line that is written."""
-
 decode_fact = msgspec.json.Decoder(Fact).decode
 """One line of a log, back into its event. Raises `msgspec.ValidationError` or `DecodeError`."""

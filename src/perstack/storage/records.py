@@ -11,8 +11,8 @@ import msgspec
 from perstack.errors import StorageError
 from perstack.schema.base import Data
 from perstack.schema.checkpoint import Job
-from perstack.schema.event import encoder
 from perstack.schema.keys import is_id
+from perstack.schema.line import json_line
 from perstack.schema.settings import Settings
 from perstack.storage.folders import names_in, open_folder, replace_file, small_file
 from perstack.storage.log import LOG_NAME
@@ -42,7 +42,7 @@ def keep_run(place: Path, folder: int, index: int, settings: Settings, known: by
 
     False where `known`, the record as it is, already says the same.
     """
-    record = encoder.encode(RunRecord(index=index, settings=without_secrets(settings)))
+    record = json_line(RunRecord(index=index, settings=without_secrets(settings)))
     if record != known:
         replace_file(place / "run.json", folder, record, durable=False)
     return record != known
@@ -96,7 +96,7 @@ def keep_job(path: Path, folder: int, job: Job, *, durable: bool) -> None:
     """Write the job.json of the job at `path`."""
     fields = {"id": job.id, "status": job.status, "totalSteps": job.total_steps}
     fields |= msgspec.to_builtins(job)  # also what is as it is by default
-    replace_file(path / "job.json", folder, encoder.encode(fields), durable=durable)
+    replace_file(path / "job.json", folder, json_line(fields), durable=durable)
 
 
 def job_record(path: Path, folder: int) -> Job | None:

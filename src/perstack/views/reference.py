@@ -24,8 +24,8 @@ from perstack.schema.event import (
     ToolCallCompleted,
     ToolCallStarted,
     ToolsCalled,
-    encoder,
 )
+from perstack.schema.line import json_line
 from perstack.schema.message import Message, ThinkingPart
 from perstack.schema.tool import ToolCall, ToolResult
 
@@ -77,7 +77,7 @@ def reference_fields(value: Data) -> Fields:
     encoded = {name: item for name, item in _items(value) if _is_encoded(item)}
     if encoded:
         value = replace(value, **dict.fromkeys(encoded, msgspec.UNSET))
-    fields: Fields = dict(_shallow(encoder.encode(value)))
+    fields: Fields = dict(_shallow(json_line(value)))
     for name in ours_of(type(value)):
         fields.pop(name, None)
     wire_names = dict(
@@ -91,7 +91,7 @@ def reference_fields(value: Data) -> Fields:
 
 def reference_message(message: Message) -> msgspec.Raw:
     """One message, encoded."""
-    return msgspec.Raw(encoder.encode(reference_fields(message)))
+    return msgspec.Raw(json_line(reference_fields(message)))
 
 
 def reference_messages(state: RunState) -> tuple[Message, ...]:

@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from perstack.kernel.state import RunState
-from perstack.schema.event import Fact, Shown, encoder
+from perstack.schema.event import Fact, Shown
+from perstack.schema.line import json_line
 from perstack.views.derived import added_to
 from perstack.views.reference import OUR_EVENTS, reference_fields, reference_messages
 
@@ -31,7 +32,7 @@ class Seen(msgspec.Struct, frozen=True):
 def lean_line(seen: Seen) -> bytes:
     """One lean line, without a newline."""
     added = added_to(seen.fact, seen.before, seen.after)
-    fields = b"{}" if added is None else encoder.encode(added)
+    fields = b"{}" if added is None else json_line(added)
     return seen.line if fields == b"{}" else seen.line[:-1] + b"," + fields[1:]
 
 
@@ -43,12 +44,12 @@ def full_line(seen: Seen) -> bytes | None:
     added = added_to(seen.fact, seen.before, seen.after, reference_messages)
     if added is not None:
         fields |= reference_fields(added)
-    return encoder.encode(fields)
+    return json_line(fields)
 
 
 def shown_line(event: Shown) -> bytes:
     """A display event, which is the same in lean and in full."""
-    return encoder.encode(event)
+    return json_line(event)
 
 
 def wire_line(form: Form, seen: Seen) -> bytes | None:

@@ -81,6 +81,7 @@ MODES = {
     "names": "has tools of odd names, some of base tools, and one twice",
     "not-tools": "has entries in its list that are no tools",
     "input": "wants input for every call",
+    "evil": "tells EVIL, which is no text for a terminal, wherever it can, as `leak` does",
     "late": "answers what was called off as well",
     "leak": "tells the value of SERVICE_KEY wherever it can; its tool `leak` does, as `how` says",
 }
@@ -106,9 +107,11 @@ PIXEL = (
 PLAIN = ("echo", "slow", "release", "fail", "image", "structured", "odd", "env", "told", "pid")
 MODERN = "2026-07-28"
 
-KEY = os.environ.get("SERVICE_KEY", "")
-
+EVIL = "\x1b[2J\x1b]0;title\x07 \x9b31m over\rwritten \x7f \u202egnp.exe \u200b\u2028 \ufeff"
 modes = set(sys.argv[1:])
+KEY = EVIL if "evil" in modes else os.environ.get("SERVICE_KEY", "")
+if "evil" in modes:
+    modes.add("leak")
 told: list[str] = []
 waiting: list[Any] = []
 child: list[int] = []
