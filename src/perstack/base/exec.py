@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from perstack.base.answer import Refused, answer, printable
 from perstack.base.arguments import DEFAULT_TIMEOUT
 from perstack.base.environment import MARK, exec_environment
+from perstack.base.launch import Launch
 from perstack.base.process import run
-from perstack.base.tree import Launch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -58,7 +58,7 @@ class Lifeline:
         Raises:
             OSError: the watcher cannot be started.
         """
-        if not _can_watch():
+        if not can_watch():
             return
         with self._lock:
             if self._watcher is not None:
@@ -87,14 +87,19 @@ class Lifeline:
             watcher.process.returncode = 0  # no child of this process, so nothing to wait for
 
 
-def _can_watch() -> bool:
+def can_watch() -> bool:
+    """Whether there is a /proc, and an interpreter to start."""
     has_interpreter = bool(sys.executable) and not getattr(sys, "frozen", False)
     return has_interpreter and Path("/proc/self/environ").exists()
 
 
+def loader_environment() -> dict[str, str]:
+    """What an interpreter that is started in an empty environment needs to find its library."""
+    return {_LOADER: os.environ[_LOADER]} if _LOADER in os.environ else {}
+
+
 def _start(mark: str) -> _Watcher:
     """A watcher in a session of its own, with nothing of ours but the reading end of a pipe."""
-    loader = {_LOADER: os.environ[_LOADER]} if _LOADER in os.environ else {}
     with contextlib.ExitStack() as handed, contextlib.ExitStack() as kept:
         read, write = os.pipe()
         handed.callback(os.close, read)
@@ -105,7 +110,7 @@ def _start(mark: str) -> _Watcher:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env=loader,  # the interpreter may not find its own library without it
+            env=loader_environment(),
             start_new_session=True,
         )
         kept.pop_all()

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import anyio
 
-from perstack.base.tree import Launch, Streams, Tree
+from perstack.base.launch import Launch, Streams
+from perstack.base.tree import Tree
 
 GRACE = 2.0
 """Seconds between the request to end and the kill."""

@@ -1,39 +1,29 @@
-"""A process and everything it starts: begun with a mark, found by it, and made to end."""
+"""A process and everything it starts: begun with a mark, found by it, and made to end.
+
+A process that is kept is found in another way as well: a keeper, a process between it and
+this one, becomes the parent of whatever it leaves behind, and kills that.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import anyio
 
+from perstack.base.custody import Custody, can_keep
+from perstack.base.launch import Launch, Streams
 from perstack.base.lifeline import LIFELINE
 
 _ROUNDS = 20
 _PAUSE = 0.01
-
-
-class Launch(NamedTuple):
-    """A program and everything it starts with. `mark` names the variable that marks it."""
-
-    program: str
-    argv: Sequence[str]
-    directory: str
-    env: Mapping[str, str]
-    mark: str
-
-
-class Streams(NamedTuple):
-    """The ends of the standard streams that a process is given."""
-
-    stdin: int
-    stdout: int
-    stderr: int
+_RESERVED = 300
+"""Ids that are not given out again once they have come round."""
+_FORKS = re.compile(rb"^processes (\d+)$", re.MULTILINE)
 
 
 class Tree:
@@ -51,16 +41,10 @@ class Tree:
         value = f"{os.getpid()}.{number}"
         self._mark = f"{launch.mark}={value}".encode()
         LIFELINE.tie(f"{launch.mark}={os.getpid()}.")
-        self._process = subprocess.Popen(
-            launch.argv,
-            executable=launch.program,
-            stdin=streams.stdin,
-            stdout=streams.stdout,
-            stderr=streams.stderr,
-            cwd=launch.directory,
-            env={**launch.env, launch.mark: value},
-            start_new_session=True,
-        )
+        marked = launch._replace(env={**launch.env, launch.mark: value})
+        self._custody = Custody(marked) if launch.is_kept and can_keep() else None
+        self._forks = _forks()
+        self._process = self._custody.start(streams) if self._custody else _start(marked, streams)
         self._pidfd = _open_pidfd(self._process.pid)
 
     @property
@@ -69,8 +53,10 @@ class Tree:
         return self._process.returncode
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the whole group."""
-        if self._process.returncode is None:
+        """Send SIGTERM or SIGKILL to the whole group. A keeper kills all that descends from it."""
+        if self._custody is not None:
+            self._custody.signal(number)
+        elif self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
 
@@ -100,9 +86,13 @@ class Tree:
             await anyio.sleep(_PAUSE)
 
     async def end_stragglers(self) -> None:
-        """Kill what left the group but carries the mark."""
+        """Kill what left the group but carries the mark, and a keeper that has not ended."""
+        if self._custody is not None:
+            self._process.kill()
+        if self.has_exited():
+            self._let_go()  # there may be no other descriptor to look with
         for _ in range(_ROUNDS):
-            found = [pid for pid in _younger(self._process.pid) if self._is_marked(pid)]
+            found = [pid for pid in self._younger() if self._is_marked(pid)]
             if not found:
                 return
             for pid in found:
@@ -111,9 +101,30 @@ class Tree:
 
     def close(self) -> None:
         """Reap it, if it has ended, and let go of it."""
+        if self._custody is not None:
+            self._custody.close()
         self._process.poll()
-        if self._pidfd is not None:
-            os.close(self._pidfd)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        pidfd, self._pidfd = self._pidfd, None
+        if pidfd is not None:
+            os.close(pidfd)
+
+    def _younger(self) -> list[int]:
+        """Processes that may have been started after this one; all, if the ids may have come round.
+
+        They cannot have while fewer processes were started than there are ids.
+        """
+        try:
+            newest = int(Path("/proc/loadavg").read_text().split()[-1])
+            pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+            ids = int(Path("/proc/sys/kernel/pid_max").read_text())
+        except (OSError, ValueError):
+            return []
+        has_room = _forks() - self._forks < ids - _RESERVED
+        floor = self._process.pid if newest >= self._process.pid and has_room else 0
+        return [one for one in pids if one > floor]
 
     def _is_marked(self, pid: int) -> bool:
         try:
@@ -124,14 +135,29 @@ class Tree:
 
     def _kill_marked(self, pid: int) -> None:
         pidfd = _open_pidfd(pid)
-        if pidfd is None:
-            return
-        try:
-            if self._is_marked(pid):  # the id may have passed to another process
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        finally:
-            os.close(pidfd)
+        if pidfd is not None:
+            try:
+                if self._is_marked(pid):  # the id may have passed to another process
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
+        if self._is_marked(pid):  # there is no descriptor for it, or no second one to look with
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _start(launch: Launch, streams: Streams) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        launch.argv,
+        executable=launch.program,
+        stdin=streams.stdin,
+        stdout=streams.stdout,
+        stderr=streams.stderr,
+        cwd=launch.directory,
+        env=launch.env,
+        start_new_session=True,
+    )
 
 
 def _open_pidfd(pid: int) -> int | None:
@@ -142,12 +168,10 @@ def _open_pidfd(pid: int) -> int | None:
         return None
 
 
-def _younger(pid: int) -> list[int]:
-    """Processes that may have been started after `pid`; all, when the ids have come round."""
+def _forks() -> int:
+    """How many processes and threads were ever started here; 0 where that is not told."""
     try:
-        newest = int(Path("/proc/loadavg").read_text().split()[-1])
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
-    except (OSError, ValueError):
-        return []
-    floor = pid if newest >= pid else 0
-    return [one for one in pids if one > floor]
+        found = _FORKS.search(Path("/proc/stat").read_bytes())
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0

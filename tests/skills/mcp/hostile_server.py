@@ -47,6 +47,7 @@ MODES = {
     "crowded-alone": "answers a call with 7,000,000 values and no text",
     "exit-call": "ends when it is called, with status 7 and a complaint",
     "orphan": "leaves a child in a session of its own that holds its pipes",
+    "naked": "leaves one of a session and a parent that ended, with an empty environment",
     "stderr-flood": "prints 200 MB on its standard error before it answers initialize",
     "stderr-chat": "prints 5000 lines on its standard error before it answers initialize",
     "long-line": "answers a call with one line of 100 MB",
@@ -479,6 +480,10 @@ def main() -> None:
     if "orphan" in modes:
         script = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(1000)"]
         child.append(subprocess.Popen(script, start_new_session=True).pid)
+    if "naked" in modes:
+        script = "setsid sleep 1000 >/dev/null 2>&1 </dev/null & echo $!"
+        shell = ["env", "-i", "/bin/sh", "-c", f"PATH=/usr/bin:/bin; unset PWD; {script}"]
+        child.append(int(subprocess.check_output(shell, start_new_session=True)))
     if "leak" in modes:
         os.write(2, "\n".join(escaped(KEY)).encode() + b"\n")
     if "stderr-flood" in modes:

@@ -1,6 +1,11 @@
-"""Run as a program: opens a session with the hostile server, prints its processes, and waits."""
+"""Run as a program: opens a session with the hostile server, prints its processes, and waits.
+
+With FORKS in its environment, a plain fork of it lives on as well, and is printed as "fork".
+"""
 
 import json
+import os
+import signal
 import sys
 
 import anyio
@@ -15,7 +20,11 @@ async def main(*argv: str) -> None:
     async with Session(StdioTransport(command)) as session:
         await session.start()
         result = await session.call("pid", {})
-        sys.stdout.write(json.dumps(result.structured) + "\n")
+        fork = os.fork() if os.environ.get("FORKS") else None
+        while fork == 0:
+            signal.pause()
+        told = json.loads(json.dumps(result.structured))
+        sys.stdout.write(json.dumps({**told, "fork": fork}) + "\n")
         sys.stdout.flush()
         await anyio.sleep_forever()
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,8 @@ async def test_a_server_that_cannot_be_started_is_gone(command: Command, match: 
         ("echo one >&2; echo two >&2; exit 3", r"status 3\. It printed:\none\ntwo$"),
         ("printf 'no end' >&2; exit 1", r"status 1\. It printed:\nno end$"),
         ("kill -9 $$", r"signal 9\.$"),
+        ("kill -PIPE $$; exit 5", r"signal 13\.$"),
+        ("trap 'exit 6' TERM; kill -TERM 0; exit 5", r"status 6\.$"),
     ],
 )
 async def test_the_end_of_a_server_says_how_it_came_about(script: str, match: str):
@@ -152,7 +155,7 @@ async def test_a_message_nobody_takes_any_more_does_not_wait_for_a_child_that_ho
 
 @linux
 @pytest.mark.hostile
-@pytest.mark.parametrize("modes", [("orphan",), ("orphan", "hang-shutdown")])
+@pytest.mark.parametrize("modes", [("orphan", "naked"), ("naked", "hang-shutdown"), ("naked",)])
 async def test_leaving_ends_the_server_and_what_it_started_elsewhere(modes: tuple[str, ...]):
     with nothing_left():
         async with started(*modes) as one:
@@ -212,21 +215,37 @@ async def test_a_server_that_finishes_a_message_first_is_not_held_up(tmp_path: P
 
 @linux
 @pytest.mark.hostile
-def test_a_killed_runtime_takes_its_servers_with_it():
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE)}
-    server = (sys.executable, "-I", "-S", str(PROGRAM), "orphan", "hang-shutdown")
+async def test_a_server_that_ended_takes_along_what_it_left_behind():
+    async with started("orphan", "naked") as one:
+        server, *others = await pids_of(one)
+        os.kill(server, signal.SIGKILL)
+        with pytest.raises(ServerGone, match="signal 9"):
+            await one.call("echo", {})
+        assert len(others) == 2
+        assert not any(is_alive(pid) for pid in others)
+
+
+@linux
+@pytest.mark.hostile
+@pytest.mark.parametrize("forks", ["", "yes"])
+def test_a_killed_runtime_takes_its_servers_with_it(forks: str):
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "FORKS": forks}
+    server = (sys.executable, "-I", "-S", str(PROGRAM), "orphan", "naked", "hang-shutdown")
     with subprocess.Popen(
         [sys.executable, str(OWNER), *server], env=environ, stdout=subprocess.PIPE
     ) as owner:
         assert owner.stdout is not None
-        pids: list[int] = json.loads(owner.stdout.readline())["pids"]
-        ends = [os.pidfd_open(pid) for pid in pids]
+        told = json.loads(owner.stdout.readline())
+        ends = [os.pidfd_open(pid) for pid in told["pids"]]
+        assert len(ends) == 3
         owner.kill()
     for end in ends:
         poll = select.poll()
         poll.register(end, select.POLLIN)
         assert poll.poll(10_000)
         os.close(end)
+    if forks:
+        os.kill(told["fork"], signal.SIGKILL)
 
 
 @pytest.mark.hostile

@@ -13,8 +13,9 @@ import anyio
 import anyio.lowlevel
 
 from perstack.base.environment import MARK
+from perstack.base.launch import Launch, Streams
 from perstack.base.lifeline import LIFELINE
-from perstack.base.tree import Launch, Streams, Tree
+from perstack.base.tree import Tree
 from perstack.skills.mcp import Patience, ServerGone
 from perstack.skills.mcp.lines import Complaints, Messages
 from perstack.skills.mcp.redaction import NOTHING, Redaction
@@ -128,7 +129,7 @@ class StdioTransport:
             for fd in (self._in, self._out, self._err):
                 os.set_blocking(fd, False)
             program, argv, directory, env = self._command
-            launch = Launch(program, argv, directory, env, MARK)
+            launch = Launch(program, argv, directory, env, MARK, is_kept=True)
             self._tree = Tree(launch, os.fstat(self._out).st_ino, Streams(theirs, out, err))
             kept.pop_all()
 
