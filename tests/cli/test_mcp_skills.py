@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import anyio.to_thread
 import pytest
 
 from cli.process import PERSTACK, QUIET, Ended
-from perstack.schema.skill import McpStdioSkill
 from perstack.testing import serve_model
 from perstack.testing.model_server import ModelServer
 from perstack.testing.scenario import CallSpec, ReplySpec
@@ -273,38 +271,6 @@ async def test_no_server_outlives_a_run_that_is_ended(tmp_path: Path, ending: si
         await all_gone(pids)
         code = await anyio.to_thread.run_sync(process.wait)
     assert code == (128 + ending if ending == signal.SIGTERM else -ending)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("npx") is None, reason="npx is not installed")
-async def test_a_real_server_from_npm_answers(tmp_path: Path):
-    text = config(
-        '\n[experts.worker.skills.everything]\ntype = "mcpStdioSkill"\ncommand = "npx"\n'
-        'packageName = "@modelcontextprotocol/server-everything"\n'
-    )
-    async with serve_model([call("echo", message="hello"), DONE]) as server:
-        ended = await run(tmp_path, server, text, _machine())
-    assert "hello" in answers_of(ended)[0], ended.stderr
-    assert ended.types[-1] == "skillDisconnected"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("uvx") is None, reason="uvx is not installed")
-async def test_a_real_server_from_pypi_answers(tmp_path: Path):
-    text = config(
-        '\n[experts.worker.skills.time]\ntype = "mcpStdioSkill"\ncommand = "uvx"\n'
-        'packageName = "mcp-server-time"\n'
-    )
-    async with serve_model([call("get_current_time", timezone="UTC"), DONE]) as server:
-        ended = await run(tmp_path, server, text, _machine())
-    assert "UTC" in answers_of(ended)[0], ended.stderr
-
-
-def _machine() -> dict[str, str]:
-    """The settings of this machine with which packages are fetched."""
-    from perstack.skills.mcp.environment import server_environment
-
-    return server_environment(os.environ, McpStdioSkill(command="npx"))
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,14 @@ def loaded(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> se
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], ["run", "--help"], ["install", "--help"], ["schema", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["run", "--help"],
+        ["install", "--help"],
+        ["skills", "--help"],
+        ["schema", "--help"],
+    ],
 )
 def test_help_and_version_load_nothing_heavy(words: list[str], tmp_path: Path) -> None:
     modules = loaded(words, tmp_path)

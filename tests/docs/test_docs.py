@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 OPTIONS = {flag for flags, *_ in (*VALUES, *REPEATED, *FLAGS) for flag in flags}
 OTHER_OPTIONS = {"--events", "--debug", "--help", "--version"}
-OTHER_OPTIONS |= {"--pick", "--omit", "--port", "--log", "--frozen"}
+OTHER_OPTIONS |= {"--pick", "--omit", "--port", "--log", "--frozen", "--json"}
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,16 +67,36 @@ def test_an_example_runs_to_its_result(name: str, tmp_path: Path) -> None:
         assert (workspace / made).read_text(encoding="utf-8")
 
 
+def example() -> str:
+    return (ROOT / "examples/news-researcher/perstack.toml").read_text(encoding="utf-8")
+
+
+def guide() -> str:
+    """The first block of the guide."""
+    page = (ROOT / "docs/guides/extending-with-tools.md").read_text(encoding="utf-8")
+    return page.partition("```toml\n")[2].partition("```")[0]
+
+
+@pytest.mark.parametrize("written", [example, guide])
 def test_the_news_researcher_says_which_key_is_missing_before_a_model_is_asked(
-    tmp_path: Path,
+    tmp_path: Path, written: Callable[[], str]
 ) -> None:
-    shutil.copy(ROOT / "examples/news-researcher/perstack.toml", tmp_path)
+    (tmp_path / "perstack.toml").write_text(written(), encoding="utf-8")
     ended = perstack("run", "news-researcher", "x", cwd=tmp_path, env={"ANTHROPIC_API_KEY": "sk"})
 
     assert ended.code == 2
     assert ended.stdout == ""
     assert "skill web-search needs EXA_API_KEY" in ended.stderr
     assert "Export them, or put them in .env" in ended.stderr
+
+
+def test_the_guide_shows_what_skills_says_of_the_news_researcher(tmp_path: Path) -> None:
+    (tmp_path / "perstack.toml").write_text(example(), encoding="utf-8")
+    ended = perstack("skills", cwd=tmp_path)
+    page = (ROOT / "docs/guides/extending-with-tools.md").read_text(encoding="utf-8")
+
+    assert ended.code == 1
+    assert f"```text\n{ended.stdout}```\n" in page
 
 
 def test_the_news_researcher_searches_with_the_package_it_declares(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from perstack.schema.skill import McpStdioSkill
 from perstack.skills.mcp.environment import server_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +47,7 @@ def install_servers() -> Servers:
         "UV_OFFLINE": "1",
         "UV_PYTHON": sys.executable,
     }
-    return Servers(folder, server_environment(os.environ, ()) | own)
+    return Servers(folder, server_environment(os.environ, McpStdioSkill(command="npx")) | own)
 
 
 def npm(name: str) -> str:

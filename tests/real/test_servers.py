@@ -58,7 +58,8 @@ async def test_npx_hands_a_server_what_it_requires_and_no_key_of_others(
     env = {"SERVICE_KEY": KEY, "OTHER_KEY": "of-somebody-else"}
     ran = await run(tmp_path, servers, text, call("get-env"), env=env)
     found = json.loads(ran.answers[0].text)
-    assert found["SERVICE_KEY"] == KEY
+    assert found["SERVICE_KEY"] == "[SERVICE_KEY]"  # its value, which is hidden
+    assert KEY not in ran.ended.stdout
     assert "of-somebody-else" not in ran.ended.stdout
     assert ran.model.variables["ANTHROPIC_API_KEY"] not in ran.ended.stdout
 

@@ -9,7 +9,7 @@ from perstack.schema.skill import McpSseSkill, McpStdioSkill
 from perstack.schema.tool import BASE_SKILL, BASE_TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from perstack.assembly.lock import Lock
     from perstack.config.request import RunRequest
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from perstack.runtime.hands import Admit
     from perstack.schema.event import RuntimeEvent
     from perstack.schema.expert import Definition, Expert
+    from perstack.schema.skill import Skill
     from perstack.skills import ToolSource
     from perstack.skills.functions import FunctionTool
     from perstack.skills.mcp import Note, Surroundings
+    from perstack.skills.mcp.skills import McpSkills
 
 
 def check_requirements(expert: Expert, request: RunRequest) -> None:
@@ -34,15 +36,19 @@ def check_requirements(expert: Expert, request: RunRequest) -> None:
     problems = tuple(
         f"skill {name} needs {variable}"
         for name, skill in expert.skills.items()
-        if isinstance(skill, McpStdioSkill)
-        for variable in skill.required_env
-        if not request.environ.get(variable)
+        for variable in missing_variables(skill, request)
     )
     if problems:
         raise ConfigurationError(
             f"Variables that {expert.key} needs are not set. Export them, or put them in .env:",
             problems,
         )
+
+
+def missing_variables(skill: Skill, request: RunRequest) -> tuple[str, ...]:
+    """The variables that a skill requires and that are not set."""
+    required = skill.required_env if isinstance(skill, McpStdioSkill) else ()
+    return tuple(variable for variable in required if not request.environ.get(variable))
 
 
 def _check_count(expert: Expert) -> None:
@@ -66,16 +72,10 @@ def servers_of(expert: Expert) -> dict[str, McpStdioSkill]:
 
 
 def _check_keys(expert: Expert, request: RunRequest) -> None:
-    """The model's key is for the model alone, unless a person says otherwise by its name."""
-    from perstack.config.origins import ACCESS
-
-    access = ACCESS.get(request.settings.provider.provider_name)
     problems = tuple(
         f"skill {name} asks for {variable}"
         for name, skill in expert.skills.items()
-        if isinstance(skill, McpStdioSkill)
-        for variable in skill.required_env
-        if access is not None and variable in access.keys and variable not in request.passed_env
+        for variable in withheld_keys(skill, request)
     )
     if problems:
         raise ConfigurationError(
@@ -93,6 +93,20 @@ def _keys(request: RunRequest) -> set[str]:
     if request.settings.provider.provider_name not in ACCESS:  # another vendor is behind it
         keys |= {name for name in request.environ if name.endswith("_API_KEY")}
     return keys | {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+
+
+def withheld_keys(skill: Skill, request: RunRequest) -> tuple[str, ...]:
+    """What a skill requires of the model's key, which is for the model alone.
+
+    A person may say otherwise, by its name.
+    """
+    from perstack.config.origins import ACCESS
+
+    access = ACCESS.get(request.settings.provider.provider_name)
+    if access is None or not isinstance(skill, McpStdioSkill):
+        return ()
+    kept = set(access.keys) - request.passed_env
+    return tuple(variable for variable in skill.required_env if variable in kept)
 
 
 def check_base(expert: Expert, request: RunRequest) -> None:
@@ -180,6 +194,18 @@ def surroundings(request: RunRequest, note: Note) -> Surroundings:
     from perstack.skills.mcp import Surroundings
 
     return Surroundings(request.workspace, request.environ, note, keys=_keys(request))
+
+
+def open_skills(
+    request: RunRequest, expert: Expert, note: Note, taken: Collection[str] = BASE_TOOLS
+) -> McpSkills:
+    """The MCP skills of an Expert alone, not yet entered, and started whatever a lock says.
+
+    `taken` are names that no tool of theirs may have.
+    """
+    from perstack.skills.mcp.skills import McpSkills
+
+    return McpSkills(servers_of(expert), surroundings(request, note), taken=taken)
 
 
 def unsupported_skills(expert: Expert) -> tuple[str, ...]:

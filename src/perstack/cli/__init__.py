@@ -18,6 +18,7 @@ COMMANDS = {
         "perstack.cli.install:install",
         "Lock the Experts of a project, and the tools their skills offer.",
     ),
+    "skills": ("perstack.cli.skills:skills", "Show an Expert's tools, and what is in their way."),
     "base": ("perstack.cli.base:base", "Serve the base tools to any MCP client."),
     "schema": ("perstack.cli.schema:schema", "Print the JSON Schema of all events."),
     "testing": ("perstack.cli.testing:testing", "Serve scripted models, to test Experts."),

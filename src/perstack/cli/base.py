@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,6 @@ import click
 from perstack.errors import UsageError
 
 if TYPE_CHECKING:
-    import anyio
-    from anyio.abc import TaskStatus
-
     from perstack.base.server import Calls
 
 
@@ -61,26 +57,14 @@ async def _serve(calls: Calls, stdin: int, stdout: int) -> int:
     import anyio
 
     from perstack.base.server import serve
+    from perstack.cli.interruption import cancel_at_signal
 
     caught: list[int] = []
     async with anyio.create_task_group() as tasks:
-        await tasks.start(_end_at_signal, tasks.cancel_scope, caught)
+        await tasks.start(cancel_at_signal, tasks.cancel_scope, caught)
         await serve(calls, stdin, stdout)
         tasks.cancel_scope.cancel()
     return 128 + caught[0] if caught else 0
-
-
-async def _end_at_signal(
-    scope: anyio.CancelScope, caught: list[int], *, task_status: TaskStatus[None]
-) -> None:
-    import anyio
-
-    stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    with anyio.open_signal_receiver(*stopping) as signals:
-        task_status.started()
-        async for number in signals:
-            caught.append(number)
-            scope.cancel()
 
 
 def _taken_over() -> tuple[int, int]:

@@ -11,7 +11,7 @@ import click
 from perstack._version import __version__
 
 LATER = frozenset(
-    {"start", "log", "jobs", "init", "doctor", "skills"} | {"publish", "unpublish", "tag", "status"}
+    {"start", "log", "jobs", "init", "doctor"} | {"publish", "unpublish", "tag", "status"}
 )
 """Commands of later versions, for an honest answer."""
 

@@ -47,6 +47,23 @@ FLAGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 """Options without a value, and the parameter each fills."""
 
 
+def chosen_options(*names: str) -> Callable[[F], F]:
+    """Those of the options with values that bear these names, in this order."""
+    by_name = {
+        flags[0]: (flags, shown, text, is_repeated)
+        for table, is_repeated in ((VALUES, False), (REPEATED, True))
+        for flags, shown, text in table
+    }
+
+    def decorate(command: F) -> F:
+        for name in reversed(names):
+            flags, shown, text, is_repeated = by_name[name]
+            command = click.option(*flags, metavar=shown, multiple=is_repeated, help=text)(command)
+        return command
+
+    return decorate
+
+
 def shared_options(command: F) -> F:
     """`command` with every option above, in that order."""
     for flags, parameter, text in reversed(FLAGS):

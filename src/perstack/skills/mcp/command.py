@@ -90,6 +90,11 @@ def _is_exec(args: tuple[str, ...]) -> bool:
     return next((word for word in args if not word.startswith("-")), "") in {"exec", "x"}
 
 
+def is_installed(skill: McpStdioSkill, workspace: str, env: Mapping[str, str]) -> bool:
+    """Whether the program of `command_of` is there."""
+    return _found(skill.command, workspace, env.get("PATH", DEFAULT_PATH)) is not None
+
+
 def _found(command: str, workspace: str, path: str) -> str | None:
     """The program by its absolute path. Nothing relative on the PATH is looked at."""
     if "/" in command:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from perstack.schema.event import SkillConnected, SkillDisconnected, SkillStarting
+from perstack.schema.inventory import LeftOut
 from perstack.schema.message import TextPart
 from perstack.schema.tool import OUTCOME_UNKNOWN, ToolOutput
 from perstack.skills.mcp import ServerGone, ServerRefused
 from perstack.skills.mcp.changes import changes_of
-from perstack.skills.mcp.command import arguments_of, command_of
+from perstack.skills.mcp.command import arguments_of, command_of, is_installed
 from perstack.skills.mcp.environment import secrets_of, server_environment
 from perstack.skills.mcp.protocol import UNREADABLE
 from perstack.skills.mcp.redaction import Redaction
@@ -65,9 +66,10 @@ class McpSkill:
     Contract: nothing raises for the server's sake. One that cannot be started has no
     tools, and its end is noted with the reason. One that ended later is started anew
     by the next call, `MAX_RESTARTS` times; a tool that is not the same then is
-    refused. `tools` are those that `pick` and `omit` leave, of the first start. `admit`
-    is awaited before each start. With `locked` they are those of the lock, the server
-    is started by the first call, and a tool that is not the locked one then is refused.
+    refused. `tools` are those that `pick` and `omit` leave, of the first start, and
+    `left_out` says why others are not among them. `admit` is awaited before each start.
+    With `locked` they are those of the lock, the server is started by the first call,
+    and a tool that is not the locked one then is refused.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class McpSkill:
         locked: Locked | None = None,
     ) -> None:
         self.name = name
+        self.left_out: list[LeftOut] = []
         self._skill = skill
         self._workspace = str(around.workspace)
         self._env = server_environment(around.environ, skill, around.keys)
@@ -128,6 +131,11 @@ class McpSkill:
     def problem(self) -> str:
         """Why its server is not running; empty when it is."""
         return self._life.problem
+
+    @property
+    def has_program(self) -> bool:
+        """Whether there is a program of its command."""
+        return is_installed(self._skill, self._workspace, self._env)
 
     def effect_of(self, tool: ServerTool) -> Effect:
         """What a second call of the tool would do, which only a trusted server can say."""
@@ -283,6 +291,7 @@ class McpSkill:
             for name in (*self._skill.pick, *self._skill.omit):
                 if name not in found:
                     self.reports.warn(f"There is no tool {name!r}, which pick or omit names")
+                    self._leave_out(name, "pick or omit names it, and the server has no such tool")
             if self._locked is None:
                 self.tools = self._offered(listed)
                 return
@@ -302,13 +311,19 @@ class McpSkill:
         return tuple(tool for tool in found.values() if self._is_offered(tool))
 
     def _is_offered(self, tool: ServerTool) -> bool:
-        pick, omit = self._skill.pick, self._skill.omit
-        if (pick and tool.name not in pick) or tool.name in omit:
-            return False
+        if self._skill.pick and tool.name not in self._skill.pick:
+            return self._leave_out(tool.name, "pick does not name it")
+        if tool.name in self._skill.omit:
+            return self._leave_out(tool.name, "omit names it")
         problem = "it has no name" if not tool.name else schema_problem(tool.input_schema)
-        if problem is not None:
-            self.reports.warn(f"The tool {tool.name[:100]!r} is left out: {problem}")
-        return problem is None
+        if problem is None:
+            return True
+        self.reports.warn(f"The tool {tool.name[:100]!r} is left out: {problem}")
+        return self._leave_out(tool.name, problem)
+
+    def _leave_out(self, name: str, reason: str) -> bool:
+        self.left_out.append(LeftOut(tool=name, reason=reason))
+        return False
 
     def _reason(self, error: Exception) -> str:
         """Why a life is over. The first line is in words of ours, and what follows may not be."""

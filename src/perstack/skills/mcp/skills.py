@@ -83,8 +83,13 @@ class McpSkills:
 
     @property
     def skills(self) -> Mapping[str, McpSkill]:
-        """The skills by their names."""
+        """The skills by their names, once entered."""
         return self._skills
+
+    @property
+    def names(self) -> Mapping[str, Named]:
+        """What each name stands for that a tool is offered under."""
+        return self._named
 
     def tools(self) -> Sequence[ToolDefinition]:
         """Every tool of every server, but for those that failed, as they are declared."""

@@ -1,0 +1,105 @@
+"""`perstack skills`: what Experts are offered, and what keeps a skill from working."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from perstack.cli.options import chosen_options
+
+if TYPE_CHECKING:
+    from perstack.config.request import RunRequest
+    from perstack.schema.inventory import Inventory
+
+
+@click.command(
+    epilog="Exit codes: 0 all skills work; 1 one does not; 2 usage or configuration; 128 and its "
+    "number, stopped by a signal."
+)
+@click.argument("expert", required=False)
+@chosen_options("--config", "--workspace", "--provider", "--env-path", "--env")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+def skills(
+    expert: str | None,
+    config: str | None,
+    workspace: str | None,
+    provider: str | None,
+    env_path: tuple[str, ...],
+    env: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> int:
+    """Show the tools of EXPERT, or of every Expert in perstack.toml.
+
+    Each skill's server is started as a run would start it, asked for its tools, and
+    ended. No model is asked. For each skill: its tools under the names that the model
+    gets, what was left out and why, how long the start took, and what is in the way
+    of one that does not work.
+    """
+    import anyio
+
+    from perstack.cli.hardening import hide_from_children
+    from perstack.config.request import Options
+    from perstack.config.resolve import resolve
+
+    hide_from_children()
+    options = Options(
+        expert_key=expert,
+        config=config,
+        workspace=workspace,
+        provider=provider,
+        env_path=env_path,
+        env=env,
+    )
+    return anyio.run(_show, resolve(options, Path.cwd(), os.environ), as_json)
+
+
+async def _show(request: RunRequest, as_json: bool) -> int:
+    """List, unless a signal comes before. The exit code."""
+    import anyio
+
+    from perstack.assembly.inventory import take_inventory
+    from perstack.cli.interruption import cancel_at_signal
+
+    caught: list[int] = []
+    taken: list[Inventory] = []
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(cancel_at_signal, tasks.cancel_scope, caught)
+        taken.append(await take_inventory(request, _tell))
+        tasks.cancel_scope.cancel()
+    if not taken:
+        return 128 + caught[0]
+    [inventory] = taken
+    _print(inventory, as_json=as_json)
+    return 0 if inventory.is_working else 1
+
+
+def _tell(expert: str, skill: str) -> None:
+    """A person may have to wait for a package to be fetched."""
+    from perstack.views.plain import plain
+
+    if sys.stderr.isatty():
+        sys.stderr.write(f"starting {plain(f'{expert}: {skill}', one_line=True)}\n")
+
+
+def _print(inventory: Inventory, *, as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(inventory), indent=2))
+        return
+    from perstack.views.inventory_text import inventory_text
+    from perstack.views.plain import plain
+
+    for warning in inventory.warnings:
+        click.echo(plain(f"warning: {warning}"), err=True)
+    is_terminal = sys.stdout.isatty()
+    click.echo(
+        inventory_text(inventory, shutil.get_terminal_size().columns if is_terminal else None)
+    )
