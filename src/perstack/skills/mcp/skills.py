@@ -83,7 +83,7 @@ class McpSkills:
 
     @property
     def skills(self) -> Mapping[str, McpSkill]:
-        """The skills by their names, once entered."""
+        """The skills by their names."""
         return self._skills
 
     @property
