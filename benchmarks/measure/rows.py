@@ -13,6 +13,7 @@ from .long_runs import resuming, steps
 from .many_jobs import many_jobs
 from .recording import recording
 from .short_runs import one_reply, starts
+from .skills import calls, many_servers, three_servers
 from .wires import requests
 
 ROWS: dict[int, Callable[[Bench], list[Figure]]] = {
@@ -26,4 +27,7 @@ ROWS: dict[int, Callable[[Bench], list[Figure]]] = {
     8: requests,
     9: cold_starts,
     10: locked_skills,
+    11: three_servers,
+    12: calls,
+    13: many_servers,
 }

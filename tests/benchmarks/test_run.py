@@ -37,9 +37,9 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-@pytest.mark.slow
-def test_every_row_is_measured_and_printed():
-    done = run("--runs", "1", "--steps", "12", "--jobs", "20")
+def printed(*options: str) -> tuple[set[int], str]:
+    """The rows that are measured, and the names of all figures, once each line is checked."""
+    done = run("--runs", "1", *options)
     assert done.returncode == 0, done.stderr
     about, *rest = done.stdout.splitlines()
     assert about.startswith("Measured on ")
@@ -48,13 +48,20 @@ def test_every_row_is_measured_and_printed():
     assert "bound" in head
     assert set(rule) == {"|", "-"}
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    assert sorted({int(cells[0]) for cells in rows}) == list(range(1, 11))
     for cells in rows:
         assert len(cells) == 6
         shown = re.match(r"(\d+(?:\.\d+)?)(?: (?:CPU s|CPU ms|s|ms|µs|MB|x))?(?: |$)", cells[2])
         assert shown is not None, cells
-        assert float(shown[1]) > 0, cells
-    names = " ".join(cells[1] for cells in rows)
+        assert (float(shown[1]) > 0) != cells[1].endswith("processes left"), cells
+    assert "not every job" not in done.stdout
+    return {int(cells[0]) for cells in rows}, " ".join(cells[1] for cells in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_row_without_servers_is_measured_and_printed():
+    rows, names = printed("--rows", "1,2,3,4,5,6,7,8,9,10", "--steps", "12", "--jobs", "20")
+    assert rows == set(range(1, 11))
     for name in ("the bare stack", "`--version`", "12 steps", "8 delegates", "fdatasync", "query"):
         assert name in names
     for name in (
@@ -63,7 +70,16 @@ def test_every_row_is_measured_and_printed():
         "from the start: anthropic",
     ):
         assert name in names
-    assert "not every job" not in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_row_with_servers_is_measured_and_printed():
+    rows, names = printed("--rows", "11,12,13")
+    assert (11 in rows) == (BENCHMARKS.parent / ".servers/installed").exists()
+    assert rows | {11} == {11, 12, 13}
+    assert "a call over stdio: Perstack beyond that" in names
+    assert "30 delegates with a server each: servers at once" in names
 
 
 @pytest.mark.slow
