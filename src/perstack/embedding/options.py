@@ -22,7 +22,8 @@ class RuntimeOptions(TypedDict, total=False):
     """What all jobs of a runtime share. An option wins over the file, the file over the default.
 
     Attributes:
-        config: a `perstack.toml` that was loaded. No file is looked for on its own.
+        config: a `perstack.toml` that was loaded, with the `perstack.lock` beside it. No
+            file is looked for on its own.
         provider: a provider's name, its settings, or an object with the Provider
             protocol, which stays yours to close.
         model: the model's name.

@@ -91,9 +91,9 @@ class McpSkill:
         self._redaction = Redaction(secrets_of(self._env, skill.required_env))
         self.reports = Reports(name, around.note, self._redaction)
         self._locked = locked
-        self.tools = self._offered(locked.tools if locked else ())
-        self._life = _Life(_NOT_BEGUN if locked else 0)
-        if locked:
+        self.tools = self._offered(() if locked is None else locked.tools)
+        self._life = _Life(0 if locked is None else _NOT_BEGUN)
+        if locked is not None:
             self._life.fail("")  # over before it began, so that a call starts the first
         self._wanted = anyio.Event()
         self._was_up = False
@@ -298,7 +298,7 @@ class McpSkill:
         before = {tool.name: tool for tool in self.tools}
         is_exact = self._locked is None or self._locked.is_exact
         self._refused = changes_of(before, found, is_exact=is_exact)
-        hint = " `perstack install --frozen` shows the difference." if self._locked else ""
+        hint = "" if self._locked is None else " `perstack install --frozen` shows the difference."
         for name, difference in self._refused.items():
             self.reports.warn(f"The tool {name[:100]!r} is refused. {difference}{hint}")
 
