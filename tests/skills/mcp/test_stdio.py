@@ -227,6 +227,19 @@ async def test_a_server_that_ended_takes_along_what_it_left_behind():
 
 @linux
 @pytest.mark.hostile
+async def test_a_server_whose_keeper_was_killed_is_found_by_its_mark():
+    with nothing_left():
+        async with started("orphan") as one:
+            pids = await pids_of(one)
+            status = await anyio.Path("/proc", str(pids[0]), "stat").read_text()
+            os.kill(int(status.rpartition(")")[2].split()[1]), signal.SIGKILL)
+            with pytest.raises(ServerGone, match="signal 9"):
+                await one.call("slow", {})
+        assert not any(is_alive(pid) for pid in pids)
+
+
+@linux
+@pytest.mark.hostile
 @pytest.mark.parametrize("forks", ["", "yes"])
 def test_a_killed_runtime_takes_its_servers_with_it(forks: str):
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "FORKS": forks}
