@@ -139,6 +139,8 @@ async def test_row_79_what_an_mcp_server_says_is_shown_escaped(tmp_path, verbose
     config = (
         f'{CONFIG}[experts.solo.skills.evil]\ntype = "mcpStdioSkill"\n'
         f'command = "{sys.executable}"\nargs = ["{HOSTILE}", "evil", "names", "schemas"]\n'
+        f'[experts.solo.skills.bad]\ntype = "mcpStdioSkill"\n'
+        f'command = "{sys.executable}"\nargs = ["{HOSTILE}", "evil", "exit"]\n'
     )
     hows = ("text", "fail", "refuse", "die")
     replies = [ReplySpec(calls=(CallSpec(name="leak", args={"how": how}),)) for how in hows]
@@ -146,7 +148,7 @@ async def test_row_79_what_an_mcp_server_says_is_shown_escaped(tmp_path, verbose
         told = command("solo", "Do it.", *verbose)
         code, shown, stdout = await on_a_terminal(tmp_path / "w", server.url, told, config)
     assert code == 0
-    nothing_moves(shown, "Result", *(["leak"] if verbose else []))
+    nothing_moves(shown, "Result", "bad", *(["leak"] if verbose else []))
     nothing_moves(stdout.decode(), "Result", "gnp.exe")
 
 

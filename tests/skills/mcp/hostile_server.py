@@ -503,7 +503,7 @@ def main() -> None:
 
 
 def complain(status: int) -> int:
-    sys.stderr.write("fatal: no such thing\n")
+    sys.stderr.write(f"fatal: no such thing {KEY}".rstrip() + "\n")
     return status
 
 
