@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from perstack.schema.skill import McpStdioSkill
+from perstack.skills.mcp import Surroundings
 from perstack.skills.mcp.skills import McpSkills
 
 from .bare_servers import STEPS
@@ -71,9 +72,8 @@ async def measure(blocks: int, calls: int) -> dict[str, list[float]]:
     taken: dict[str, list[float]] = {"bare": [], "perstack": []}
     skill = McpStdioSkill(command=SERVER[0], args=SERVER[1:])
     bare = Bare()
-    async with McpSkills(
-        {"trivial": skill}, workspace=Path.cwd(), environ=os.environ, note=ignore, taken=()
-    ) as skills:
+    around = Surroundings(Path.cwd(), os.environ, ignore)
+    async with McpSkills({"trivial": skill}, around, taken=()) as skills:
         for _block in range(blocks + 1):
             began = time.perf_counter()
             for _call in range(calls):
