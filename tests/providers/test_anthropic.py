@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from perstack.errors import ConfigurationError
-from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta, http, transport_logs
+from perstack.net import transport_logs
+from perstack.net.redaction import Redaction
+from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta, http
 from perstack.providers.anthropic_stream import ReplyBuilder
-from perstack.providers.redaction import Redaction
 from perstack.providers.table import open_provider
 from perstack.schema.history import History
 from perstack.schema.message import (

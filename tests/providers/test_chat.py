@@ -8,12 +8,12 @@ import anyio
 import msgspec
 import pytest
 
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure, GenerateRequest, ReasoningDelta, Reply, TextDelta
 from perstack.providers.http import Endpoint
 from perstack.providers.openai_chat import ChatModel
 from perstack.providers.openai_chat_quirks import COMPATIBLE, DEEPSEEK, OPENAI
 from perstack.providers.openai_chat_stream import ReplyBuilder
-from perstack.providers.redaction import Redaction
 from perstack.providers.wire import sealed, wire_name
 from perstack.schema.history import History
 from perstack.schema.message import (

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perstack.net.redaction import Redaction
 from perstack.providers.failure import MAX_MESSAGE, retry_after, status_failure
-from perstack.providers.redaction import Redaction
 
 NOTHING = Redaction(())
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"

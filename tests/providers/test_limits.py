@@ -10,6 +10,7 @@ import anyio
 import anyio.abc
 import pytest
 
+from perstack.net.redaction import Redaction
 from perstack.providers import (
     Failure,
     Reply,
@@ -21,7 +22,6 @@ from perstack.providers import (
 )
 from perstack.providers.http import Endpoint
 from perstack.providers.limits import MAX_ARGUMENTS, MAX_PARTS, MAX_VALUES, values_in
-from perstack.providers.redaction import Redaction
 from perstack.providers.wire import arguments, evened_json, tokens
 
 NOTHING = Redaction(())

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from perstack.net.redaction import MAX_TEXT, Redaction
 from perstack.providers import Failure
 from perstack.providers.anthropic_stream import ReplyBuilder
 from perstack.providers.failure import MAX_BODY, MAX_MESSAGE, status_failure, vendor_failure
-from perstack.providers.redaction import MAX_TEXT, Redaction
 from perstack.schema.settings import ProviderSettings, Settings
 
 KEY = "sk-ant-canary-Zq7vW2xY9kLmN4pR8sT1+/=aB3"

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
 from perstack.providers.http import Endpoint
 from perstack.providers.openai_responses import ResponsesModel
 from perstack.providers.openai_responses_body import request_body
 from perstack.providers.openai_responses_proof import phase_mark
 from perstack.providers.openai_responses_stream import ReplyBuilder
-from perstack.providers.redaction import Redaction
 from perstack.providers.wire import wire_name
 from perstack.schema.message import (
     ExpertMessage,

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
 from perstack.providers.failure import too_large, trouble, vendor_failure
 from perstack.providers.limits import Arguments, Held, HeldKind, ReplyTooLarge
-from perstack.providers.redaction import Redaction
 from perstack.providers.wire import arguments, evened_json, tokens
 from perstack.schema.message import ExpertPart, TextPart, ThinkingPart, ToolCallPart
 from perstack.schema.usage import Usage

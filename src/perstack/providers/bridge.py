@@ -20,6 +20,7 @@ from pydantic_ai.models import ModelRequestParameters  # noqa: TID253 - see abov
 from pydantic_ai.tools import ToolDefinition as OfferedTool  # noqa: TID253 - see above
 
 from perstack.errors import ConfigurationError
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure, Generated, GenerateRequest, ReasoningDelta, Reply, TextDelta
 from perstack.providers.bridge_call import Call, within
 from perstack.providers.bridge_failure import failure_of
@@ -28,7 +29,6 @@ from perstack.providers.bridge_reply import delta_of, reply_of, usage_of, whole
 from perstack.providers.bridge_warnings import hush
 from perstack.providers.failure import trouble
 from perstack.providers.http import SILENCE_SECONDS
-from perstack.providers.redaction import Redaction
 from perstack.providers.wire import wire_name
 from perstack.schema.usage import NO_USAGE, Usage
 

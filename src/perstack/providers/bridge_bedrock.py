@@ -25,6 +25,7 @@ from pydantic_ai.models.bedrock import (  # noqa: TID253 - loaded with the first
 )
 from pydantic_ai.providers.bedrock import BedrockProvider  # noqa: TID253 - see above
 
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure, GenerateRequest
 from perstack.providers.anthropic_limits import token_limits
 from perstack.providers.bridge_call import current_call
@@ -32,7 +33,6 @@ from perstack.providers.bridge_proof import proof_of
 from perstack.providers.bridge_reasoning import thinking_of
 from perstack.providers.bridge_schema import claude_problem, no_object, refused_tool
 from perstack.providers.bridge_transport import STAND_IN, Transport
-from perstack.providers.redaction import Redaction
 from perstack.schema.history import History
 from perstack.schema.message import ExpertMessage, ThinkingPart, UserMessage
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from perstack.providers.sse import EventTooLong
+from perstack.net.sse import EventTooLong
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 """The longest event. A tool call with a whole file may stand in one."""

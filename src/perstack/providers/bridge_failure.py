@@ -8,6 +8,7 @@ import httpx2
 import msgspec
 from pydantic_ai import exceptions as theirs  # noqa: TID253 - loaded with the first such provider
 
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure
 from perstack.providers.failure import (
     MAX_MESSAGE,
@@ -16,7 +17,6 @@ from perstack.providers.failure import (
     trouble,
     vendor_failure,
 )
-from perstack.providers.redaction import Redaction
 
 PASSING = frozenset(
     {"modelstreamerrorexception", "modelnotreadyexception", "modeltimeoutexception"}

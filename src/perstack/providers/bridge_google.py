@@ -19,11 +19,11 @@ from pydantic_ai.providers.google import (  # noqa: TID253 - see above
 )
 from pydantic_ai.providers.google_cloud import GoogleCloudProvider  # noqa: TID253 - see above
 
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure, GenerateRequest
 from perstack.providers.bridge_reasoning import thinking_of, tokens_of
 from perstack.providers.bridge_schema import gemini_problem, refused_tool
 from perstack.providers.bridge_transport import Transport
-from perstack.providers.redaction import Redaction
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model

@@ -19,13 +19,13 @@ from pydantic_ai.providers import infer_provider_class  # noqa: TID253 - see abo
 from pydantic_ai.settings import ModelSettings  # noqa: TID253 - see above
 
 from perstack.errors import ConfigurationError
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure, GenerateRequest
 from perstack.providers.address import base_url
 from perstack.providers.bridge_reasoning import thinking_of
 from perstack.providers.bridge_schema import no_object, refused_tool
 from perstack.providers.bridge_transport import STAND_IN, Transport
 from perstack.providers.openai_schema import schema_problem
-from perstack.providers.redaction import Redaction
 from perstack.schema.settings import ProviderSettings
 
 OWN = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from pydantic_ai import messages as theirs  # noqa: TID253 - loaded with the first such provider
 
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
 from perstack.providers.bridge_proof import Proof, carrier
 from perstack.providers.failure import MAX_NAME, trouble
-from perstack.providers.redaction import Redaction
 from perstack.providers.wire import arguments, encode_json, tokens
 from perstack.schema.message import ExpertPart, Json, TextPart, ThinkingPart, ToolCallPart
 from perstack.schema.usage import Usage

@@ -17,6 +17,8 @@ import httpx2
 import msgspec
 
 from perstack.errors import ConfigurationError
+from perstack.net.redaction import Redaction
+from perstack.net.sse import EventTooLong
 from perstack.providers import Failure
 from perstack.providers.address import user_headers
 from perstack.providers.bridge_call import Call, current_call
@@ -32,8 +34,6 @@ from perstack.providers.http import (
     credentials_in,
     network_failure,
 )
-from perstack.providers.redaction import Redaction
-from perstack.providers.sse import EventTooLong
 
 STAND_IN = "perstack-stand-in-for-a-key"
 """What an SDK is given in place of the key."""

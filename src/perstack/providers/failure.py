@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
+from perstack.net.redaction import MAX_TEXT, Redaction
 from perstack.providers import Failure
-from perstack.providers.redaction import MAX_TEXT, Redaction
 from perstack.schema.checkpoint import RunError
 from perstack.schema.usage import NO_USAGE, Usage
 

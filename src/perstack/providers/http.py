@@ -21,14 +21,14 @@ import httpx2
 
 from perstack._version import __version__
 from perstack.errors import ConfigurationError
+from perstack.net.redaction import Redaction
+from perstack.net.sse import EventSplitter, EventTooLong
+from perstack.net.transport_logs import quiet
 from perstack.providers import Failure
 from perstack.providers.address import user_headers
 from perstack.providers.connections import Connections
 from perstack.providers.failure import MAX_BODY, MAX_NAME, redacted, status_failure, trouble
-from perstack.providers.limits import MAX_VALUES, is_crowded
-from perstack.providers.redaction import Redaction
-from perstack.providers.sse import EventSplitter, EventTooLong
-from perstack.providers.transport_logs import quiet
+from perstack.providers.limits import MAX_EVENT_BYTES, MAX_VALUES, is_crowded
 
 CONNECT_SECONDS = 30.0
 SILENCE_SECONDS = 120.0
@@ -122,7 +122,7 @@ class Answer:
         self._response: httpx2.Response | None = None
         self._is_whole = False
         self._failure: Failure | None = None
-        self._splitter = EventSplitter()
+        self._splitter = EventSplitter(MAX_EVENT_BYTES)
         self._size = 0
 
     async def __aenter__(self) -> Self:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
 from perstack.providers.failure import (
     FINAL_NAMES,
@@ -18,7 +19,6 @@ from perstack.providers.failure import (
 from perstack.providers.limits import Held, ReplyTooLarge
 from perstack.providers.openai_chat_calls import OpenCalls
 from perstack.providers.openai_chat_chunk import Delta, Problem, read_chunk
-from perstack.providers.redaction import Redaction
 from perstack.providers.wire import encode_json, sealed
 from perstack.schema.message import ExpertPart, Json, TextPart, ThinkingPart
 from perstack.schema.usage import NO_USAGE, Usage

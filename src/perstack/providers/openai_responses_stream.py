@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from perstack.net.redaction import Redaction
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
 from perstack.providers.failure import (
     FINAL_NAMES,
@@ -31,7 +32,6 @@ from perstack.providers.openai_responses_events import (
     read_response,
 )
 from perstack.providers.openai_responses_proof import PHASES, phase_mark, thinking_of
-from perstack.providers.redaction import Redaction
 from perstack.providers.wire import arguments
 from perstack.schema.message import ExpertPart, TextPart, ToolCallPart
 from perstack.schema.usage import NO_USAGE
