@@ -8,3 +8,7 @@ class Unreachable(Exception):
 
     Its message names the address, holds no secret, and is for a person and a model.
     """
+
+
+class Unasked(Unreachable):
+    """The same, where nothing was sent: whoever is there has not heard of it."""

@@ -38,7 +38,7 @@ class Dialer(httpcore2.AsyncNetworkBackend):
     A proxy is the user's own and may be anywhere.
 
     Raises, from `connect_tcp`:
-        Unreachable: the server has no address that may be dialled.
+        Unasked: the server has no address that may be dialled.
     """
 
     def __init__(

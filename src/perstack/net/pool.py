@@ -13,7 +13,7 @@ import anyio
 import httpcore2
 import httpx2
 
-from perstack.net import Unreachable
+from perstack.net import Unasked, Unreachable
 from perstack.net.dial import CONNECT_SECONDS, Dialer, Line
 from perstack.net.proxies import ProxyUrl, proxy_of
 from perstack.net.redaction import Redaction
@@ -43,7 +43,7 @@ class Pool:
     process's own environment, nor from a file in the user's home, and no cookie is kept.
 
     Raises:
-        Unreachable: `environ` names a proxy or certificates that cannot be used.
+        Unasked: `environ` names a proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class Pool:
         """The answer, once its headers are there. It must be closed.
 
         Raises:
-            Unreachable: there is none.
+            Unasked: there is none, and the request was not sent.
+        Unreachable: there is none.
         """
         request = httpcore2.Request(
             method,
@@ -102,8 +103,8 @@ class Pool:
         if isinstance(error, httpcore2.LocalProtocolError):
             return refused(url.origin, "the request cannot be sent as it is")
         if isinstance(error, httpcore2.RemoteProtocolError) and "disconnected" not in words:
-            return refused(url.origin, "its answer is no HTTP, or has too much of a head")
-        return refused(url.origin, "it hung up before an answer")
+            return Unreachable(f"What {url.origin} answered is no HTTP, or has too much of a head.")
+        return Unreachable(f"{url.origin} hung up before an answer.")
 
 
 class Response:
@@ -158,7 +159,7 @@ def _context(environ: Mapping[str, str]) -> ssl.SSLContext:
             return ssl.create_default_context(capath=directory)
         return httpx2.create_ssl_context(trust_env=False)
     except OSError as error:
-        raise Unreachable(
+        raise Unasked(
             "SSL_CERT_FILE or SSL_CERT_DIR names no usable certificates: "
             f"{error.strerror or 'they cannot be read'}."
         ) from None
@@ -182,7 +183,7 @@ def _proxy(
     return httpcore2.Proxy(url, auth, ssl_context=own), (user, password)
 
 
-def _untrusted(url: Url, words: str) -> Unreachable:
+def _untrusted(url: Url, words: str) -> Unasked:
     if "match" in words or "not valid for" in words:
         return refused(url.origin, "its certificate is for another name")
     return refused(

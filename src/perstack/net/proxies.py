@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from perstack.net import Unreachable
+from perstack.net import Unasked
 from perstack.net.addresses import is_here, literal
 from perstack.net.urls import Url
 
@@ -24,11 +24,9 @@ class ProxyUrl(NamedTuple):
         return f"ProxyUrl(from {self.variable})"
 
     @property
-    def problem(self) -> Unreachable:
+    def problem(self) -> Unasked:
         """That it is no usable proxy."""
-        return Unreachable(
-            f"{self.variable} names no usable proxy: give one like http://host:port."
-        )
+        return Unasked(f"{self.variable} names no usable proxy: give one like http://host:port.")
 
 
 def proxy_of(url: Url, environ: Mapping[str, str]) -> ProxyUrl | None:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import anyio
 
-from perstack.net import Unreachable
+from perstack.net import Unasked
 from perstack.net.addresses import Address, is_here, is_loopback, is_public, literal, parsed
 from perstack.net.urls import Url, refused
 
@@ -20,7 +20,7 @@ MAX_ADDRESSES = 64
 """More answers than any server has are refused unread."""
 
 
-class Unresolved(Unreachable):
+class Unresolved(Unasked):
     """A name that nobody here knows."""
 
 
@@ -38,7 +38,7 @@ async def addresses_of(url: Url, resolve: Resolve, *, allow_loopback: bool) -> t
     both sides is a trap.
 
     Raises:
-        Unreachable: there is none, or one that may not be dialled.
+        Unasked: there is none, or one that may not be dialled.
     """
     address = literal(url.host)
     found = (address,) if address is not None else await _looked_up(url, resolve)

@@ -100,6 +100,7 @@ class Site:
         after them has as much time as whoever reads it gives it.
 
         Raises:
+            Unasked: there is no answer, and nothing was sent.
             Unreachable: there is no answer.
         """
         try:
@@ -131,7 +132,7 @@ class Site:
                 await _read_past(response)
             finally:
                 await response.aclose()
-        raise refused(at.origin, f"it redirects more than {MAX_REDIRECTS} times")
+        raise Unreachable(f"{at.origin} redirects more than {MAX_REDIRECTS} times.")
 
     def _start(self) -> Url:
         """The site's own URL, checked when it is first needed."""
@@ -193,7 +194,7 @@ class Site:
             raise refused(at.origin, "a header of the request is not in plain letters") from None
 
     def _hidden(self, problem: Unreachable) -> Unreachable:
-        return Unreachable(self._redaction.hidden(str(problem)))
+        return type(problem)(self._redaction.hidden(str(problem)))
 
 
 async def _read_past(response: Response) -> None:

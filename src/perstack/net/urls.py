@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import urldefrag, urljoin
 
-from perstack.net import Unreachable
+from perstack.net import Unasked
 from perstack.net.addresses import is_here, literal
 
 MAX_URL = 8192
@@ -56,7 +56,7 @@ def parse_url(text: str, *, allow_loopback: bool) -> Url:
     Where loopback is allowed, this machine may be asked over http and at any port.
 
     Raises:
-        Unreachable: it may not be asked, whatever its host resolves to.
+        Unasked: it may not be asked, whatever its host resolves to.
     """
     url = _taken_apart(text)
     here = is_here(url.host)
@@ -81,15 +81,15 @@ def joined(base: Url, reference: str) -> str:
         return reference
 
 
-def refused(origin: str, why: str) -> Unreachable:
-    """That nothing can be asked at `origin`, which may be anybody's words, and why."""
-    return Unreachable(f"Nothing can be asked at {ascii(origin)[1:-1][:_SHOWN]}: {why}.")
+def refused(origin: str, why: str) -> Unasked:
+    """That nothing was asked at `origin`, which may be anybody's words, and why."""
+    return Unasked(f"Nothing can be asked at {ascii(origin)[1:-1][:_SHOWN]}: {why}.")
 
 
 def _taken_apart(text: str) -> Url:
     found = None if _is_odd(text) else _URL.fullmatch(text)
     if found is None:
-        raise Unreachable(
+        raise Unasked(
             "Nothing can be asked at what is no plain URL: it must be one like "
             "https://example.com/path, with no user name and no fragment."
         )

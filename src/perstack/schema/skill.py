@@ -27,7 +27,12 @@ class McpStdioSkill(Data, tag_field="type", tag="mcpStdioSkill", kw_only=True):
 
 
 class McpSseSkill(Data, tag_field="type", tag="mcpSseSkill", kw_only=True):
-    """An MCP server reached over HTTP."""
+    """An MCP server reached over HTTP: Streamable HTTP, else HTTP with SSE.
+
+    Ours: `bearer_token_env` names the variable whose value is sent as a bearer token,
+    `headers_env` those of other headers, by the header's name; `allow_loopback` lets
+    the endpoint be on this machine, over plain http if it says so.
+    """
 
     endpoint: str
     description: str | None = None
@@ -35,6 +40,9 @@ class McpSseSkill(Data, tag_field="type", tag="mcpSseSkill", kw_only=True):
     pick: tuple[str, ...] = ()
     omit: tuple[str, ...] = ()
     allowed_domains: tuple[str, ...] = ()
+    bearer_token_env: str | None = None
+    headers_env: dict[str, str] = {}
+    allow_loopback: bool = False
 
 
 class InteractiveTool(Data, kw_only=True):

@@ -16,6 +16,8 @@ from perstack.skills.mcp.stdio import StdioTransport
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from perstack.skills.mcp.session import OpenTransport
+
 PROGRAM = Path(__file__).with_name("hostile_server.py")
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nowhere"}
 CALM = Patience(start=30, listing=30, call=30, stop=0.2)
@@ -53,13 +55,18 @@ def left_out(lines: list[str]) -> int:
     return sum(int(count) for count in counts)
 
 
+def open_transport(modes: tuple[str, ...], patience: Patience, said: Said) -> OpenTransport:
+    """How the hostile server is reached. Tests of both transports put the other in its place."""
+    return StdioTransport(hostile(*modes), said.stderr.append, stop=patience.stop)
+
+
 @contextlib.asynccontextmanager
 async def session(
     *modes: str, patience: Patience = CALM, said: Said | None = None
 ) -> AsyncGenerator[Session]:
     """A session with a server that has not been greeted yet."""
     said = said or Said()
-    transport = StdioTransport(hostile(*modes), said.stderr.append, stop=patience.stop)
+    transport = open_transport(modes, patience, said)
 
     def hear(level: str, text: str) -> None:
         said.messages.append((level, text))

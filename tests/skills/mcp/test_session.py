@@ -20,7 +20,9 @@ from perstack.skills.mcp import (
 )
 from perstack.skills.mcp.session import CallResult, Session
 from perstack.skills.mcp.stdio import StdioTransport
+from skills.mcp import sessions
 from skills.mcp.hostile_server import PLAIN
+from skills.mcp.http_bridge import Bridged
 from skills.mcp.sessions import CALM, Said, left_out, session, shell, started
 
 if TYPE_CHECKING:
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
+over_both = pytest.mark.usefixtures("way")
+"""The same over HTTP as over pipes."""
+
+
+@pytest.fixture(params=[sessions.open_transport, Bridged], ids=["pipes", "http"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "open_transport", request.param)
 
 
 async def said_by(one: Session, tool: str, **args: object) -> Any:
@@ -44,6 +53,7 @@ async def said_by(one: Session, tool: str, **args: object) -> Any:
         ("modern", "2.0", "2026-07-28", ["initialize", "server/discover"]),
     ],
 )
+@over_both
 async def test_every_generation_is_greeted_in_its_own_way(
     mode: str, version: str, protocol: str, asked: list[str]
 ):
@@ -65,18 +75,21 @@ async def test_a_server_learns_who_speaks_to_it(tmp_path: Path):
     assert hello["params"]["capabilities"] == {}
 
 
+@over_both
 async def test_a_revision_nobody_knows_is_refused_by_name():
     async with session("future") as one:
         with pytest.raises(ServerRefused, match=r"protocol 2099-01-01; known are 2026-07-28, "):
             await one.start()
 
 
+@over_both
 async def test_a_tool_comes_as_its_server_describes_it():
     async with started() as one:
         tool = (await one.tools())[0]
     assert tool == ("echo", "The tool echo.", {"type": "object"}, {})
 
 
+@over_both
 async def test_what_a_tool_answers_comes_as_it_is():
     async with started() as one:
         assert await said_by(one, "echo", a=[1, "ü", None]) == {"a": [1, "ü", None]}
@@ -89,11 +102,13 @@ async def test_what_a_tool_answers_comes_as_it_is():
         assert failed.is_error
 
 
+@over_both
 async def test_an_argument_that_no_utf8_can_hold_is_sent_all_the_same():
     async with started() as one:
         assert await said_by(one, "echo", half="a\ud83db") == {"half": "a?b"}
 
 
+@over_both
 async def test_a_refusal_has_the_servers_code_and_words():
     async with started() as one:
         with pytest.raises(ServerRefused, match="Unknown tool: nope") as caught:
@@ -101,6 +116,7 @@ async def test_a_refusal_has_the_servers_code_and_words():
     assert caught.value.code == -32602
 
 
+@over_both
 async def test_calls_run_at_the_same_time():
     said = Said()
     answers: list[CallResult] = []
@@ -117,6 +133,7 @@ async def test_calls_run_at_the_same_time():
     assert [each.content[0]["text"] for each in answers] == ["released"] * 3
 
 
+@over_both
 async def test_a_cancelled_call_is_called_off():
     said = Said()
     async with started(said=said) as one:
@@ -159,6 +176,7 @@ async def use(one: Session) -> None:
         ("hang-call", CALM._replace(call=0.1), r"did not answer the call within 0\.1 seconds"),
     ],
 )
+@over_both
 async def test_each_phase_has_a_time_limit_of_its_own(mode: str, patience: Patience, failure: str):
     async with session(mode, patience=patience) as one:
         with pytest.raises(TimeoutError, match=failure):
@@ -227,6 +245,7 @@ async def test_leaving_answers_the_calls_under_way():
     "mode",
     ["garbage", "bom", "crlf", "deep", "duplicate-keys", "wrong-id", "twice", "batch", "early"],
 )
+@over_both
 async def test_what_is_no_answer_does_not_stand_in_for_one(mode: str):
     async with started(mode) as one:
         for number in range(3):
@@ -242,6 +261,7 @@ async def test_what_is_no_answer_does_not_stand_in_for_one(mode: str):
         ("huge-int", "ok", {"value": 10**100}),
     ],
 )
+@over_both
 async def test_odd_values_arrive_as_what_can_be_kept(mode: str, text: str, structured: object):
     async with started(mode) as one:
         result = await one.call("echo", {})
@@ -263,6 +283,7 @@ async def test_odd_values_arrive_as_what_can_be_kept(mode: str, text: str, struc
         ("heavy-refusal", "its reason is too long"),
     ],
 )
+@over_both
 async def test_an_answer_that_makes_no_sense_is_a_refusal_and_the_server_goes_on(
     mode: str, failure: str
 ):
@@ -280,6 +301,7 @@ async def test_an_answer_that_makes_no_sense_is_a_refusal_and_the_server_goes_on
         ("ask-storm", "more questions than it reads answers"),
     ],
 )
+@over_both
 async def test_a_server_that_only_talks_nonsense_is_given_up_for_good(mode: str, failure: str):
     match = f"given up after {MAX_BAD_MESSAGES + 1} messages .* The last was {failure}"
     async with started(mode) as one:
@@ -289,6 +311,7 @@ async def test_a_server_that_only_talks_nonsense_is_given_up_for_good(mode: str,
 
 
 @pytest.mark.hostile
+@over_both
 async def test_a_server_may_ask_whether_we_live_and_nothing_else():
     async with started("ask") as one:
         structured: Any = (await one.call("echo", {})).structured
@@ -307,6 +330,7 @@ async def test_a_storm_of_notes_is_counted():
     assert left_out(said.texts) > 990_000
 
 
+@over_both
 async def test_what_a_server_logs_and_how_far_a_call_has_come_is_told():
     said = Said()
     async with started("log", "progress", said=said) as one:
@@ -315,6 +339,7 @@ async def test_what_a_server_logs_and_how_far_a_call_has_come_is_told():
     assert said.messages == notes
 
 
+@over_both
 async def test_other_tools_are_remembered_and_not_acted_on():
     async with started("changed") as one:
         assert not one.have_tools_changed
@@ -335,6 +360,7 @@ async def test_other_tools_are_remembered_and_not_acted_on():
         ("not-tools", len(PLAIN), "What is no tool in the list of tools was left out."),
     ],
 )
+@over_both
 async def test_tools_are_capped_and_what_is_left_out_is_told(mode: str, count: int, warning: str):
     said = Said()
     async with started(mode, said=said) as one:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perstack.schema.event import RuntimeEvent
+    from perstack.skills.mcp.protocol import ServerTool
 
 Note: TypeAlias = "Callable[[RuntimeEvent], Awaitable[None]]"
 """Writes a fact about a skill into its run's log."""
@@ -67,6 +68,10 @@ class ServerGone(Exception):
     """The server ended, hung up, or was given up. Its message says why, for the model."""
 
 
+class CallUntaken(ServerGone):
+    """The server does not know our session any more, so that nothing came of the call."""
+
+
 class ServerRefused(Exception):
     """The server answered a request with an error of the protocol."""
 
@@ -80,7 +85,8 @@ class Transport(Protocol):
 
     Contract: `receive` gives messages whole and within `MAX_MESSAGE_BYTES`, and raises
     ServerGone at the end; `send` raises ServerGone where nobody takes it. Leaving ends
-    the server with everything it started, also when cancelled.
+    the server with everything it started, also when cancelled. A server that others
+    run is only told that we leave.
     """
 
     async def send(self, message: bytes) -> None:
@@ -89,4 +95,12 @@ class Transport(Protocol):
 
     async def receive(self) -> bytes:
         """The next message."""
+        ...
+
+    def agree(self, protocol: str) -> None:
+        """Take note of the revision that is spoken from the next message on."""
+        ...
+
+    def admit(self, tool: ServerTool) -> str | None:
+        """Take note of a tool that was listed. Why it may not be called, if that is so."""
         ...

@@ -24,8 +24,16 @@ STATELESS = "2026-07-28"
 """The revision in which every request says for itself which one it is of."""
 
 METHOD_NOT_FOUND = -32601
+HEADER_MISMATCH = -32020
+"""Headers of a request say something else than its body, in the stateless revision."""
 UNREADABLE = 0
 """The code of ServerRefused where an answer came that is none to the question."""
+TURNED_AWAY = 1
+"""The same where a transport answers in the server's place; the message is ours."""
+LOST = 2
+"""The same where nobody knows what came of the request, and the server may be there still."""
+UNTAKEN = 3
+"""The same where the server does not know our session any more, and did nothing."""
 TOO_LONG = -32000
 MAX_NOTE_BYTES = 64 * 1024
 """Of what a server logs, tells of its progress, or refuses with. What is longer is not read."""
@@ -250,15 +258,24 @@ def too_long(head: bytes, tail: bytes, limit: int) -> bytes:
 
     `head` and `tail` are how it begins and ends; its number stands in one or the other.
     """
-    message = f"The answer has more than {limit >> 20} MiB and was dropped."
-    error = {"code": TOO_LONG, "message": message}
-    return encode({"jsonrpc": "2.0", "id": number_in(head, tail), "error": error})
+    return error_answer(number_in(head, tail), dropped(limit))
 
 
 def number_in(head: bytes, tail: bytes) -> int | None:
     """The number of an answer that is not read, where it stands at its beginning or its end."""
     found = _ID_FIRST.match(head) or _ID_LAST.search(tail)
     return int(found[1]) if found else None
+
+
+def dropped(limit: int) -> Problem:
+    """That an answer was longer than `limit` bytes."""
+    return Problem(TOO_LONG, f"The answer has more than {limit >> 20} MiB and was dropped.")
+
+
+def error_answer(number: int | None, problem: Problem) -> bytes:
+    """The answer to a question of ours, in the place of the server's."""
+    error: Json = {"code": problem.code, "message": problem.message}
+    return encode({"jsonrpc": "2.0", "id": number, "error": error})
 
 
 def hello() -> Json:

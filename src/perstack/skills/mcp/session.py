@@ -11,15 +11,17 @@ import msgspec
 from msgspec import Raw
 
 from perstack.schema.message import Json
-from perstack.skills.mcp import MAX_PAGES, Patience, ServerRefused, Transport
+from perstack.skills.mcp import MAX_PAGES, CallUntaken, Patience, ServerRefused, Transport
 from perstack.skills.mcp.conversation import Conversation
 from perstack.skills.mcp.crowd import MAX_VALUES
 from perstack.skills.mcp.listing import Listing
 from perstack.skills.mcp.protocol import (
     HANDSHAKE,
+    HEADER_MISMATCH,
     MAX_INFO,
     STATELESS,
     UNREADABLE,
+    UNTAKEN,
     CallResult,
     Discovery,
     Named,
@@ -40,6 +42,7 @@ __all__ = ["CallResult", "OpenTransport", "ServerInfo", "ServerTool", "Session"]
 
 T = TypeVar("T")
 
+_MAX_NAME = 100
 _PATIENCE = Patience()
 _INITIALIZE = "initialize"
 _DISCOVER = "server/discover"
@@ -137,6 +140,7 @@ class Session:
             welcome = _read(_welcome, answer, _INITIALIZE)
             if welcome.protocol_version not in HANDSHAKE:
                 raise self._strange([welcome.protocol_version])
+            self._transport.agree(welcome.protocol_version)
             await self._transport.send(notification("notifications/initialized"))
         return self._info(welcome.server_info, welcome.protocol_version)
 
@@ -155,13 +159,25 @@ class Session:
                     break
             else:
                 self._say("warning", f"Only the first {MAX_PAGES} pages of tools were read.")
-        return listing.tools
+        return tuple(tool for tool in listing.tools if self._is_admitted(tool))
 
     async def call(self, name: str, args: Json) -> CallResult:
-        """What the tool answers."""
+        """What the tool answers.
+
+        Raises:
+            CallUntaken: the server has forgotten the session, and did nothing.
+        """
         params: Json = {"name": name, "arguments": args}
         with self._talk.limit(self._patience.call, "did not answer the call"):
-            answer = await self._talk.ask(_CALL, params, self._meta, has_progress=True)
+            try:
+                answer = await self._talk.ask(_CALL, params, self._meta, has_progress=True)
+            except ServerRefused as refused:
+                if refused.code == UNTAKEN:
+                    raise CallUntaken(str(refused)) from None
+                if refused.code != HEADER_MISMATCH or not self._meta:
+                    raise
+                await self.tools()  # what has to stand in the headers may be listed anew
+                answer = await self._talk.ask(_CALL, params, self._meta, has_progress=True)
         result = _read(_result, answer, _CALL, most=None)
         if result.result_type not in {None, "complete"}:
             raise ServerRefused(UNREADABLE, "The tool wants input that nobody here can give.")
@@ -178,9 +194,17 @@ class Session:
             self._say("warning", f"The data beside an answer were left out. {error}")
             return None
 
+    def _is_admitted(self, tool: ServerTool) -> bool:
+        problem = self._transport.admit(tool)
+        if problem is not None:
+            name = self._redaction.start(tool.name, _MAX_NAME)
+            self._say("warning", f"The tool {name!r} was left out: {problem}.")
+        return problem is None
+
     async def _discover(self, refused: ServerRefused) -> ServerInfo:
         """Speak to a server that knows no `initialize`."""
         self._meta = stateless_meta()
+        self._transport.agree(STATELESS)
         try:
             answer = await self._talk.ask(_DISCOVER, {}, self._meta, is_cancellable=False)
         except ServerRefused:

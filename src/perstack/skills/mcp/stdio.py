@@ -22,6 +22,7 @@ from perstack.skills.mcp.redaction import NOTHING, Redaction
 
 if TYPE_CHECKING:
     from perstack.skills.mcp.command import Command
+    from perstack.skills.mcp.protocol import ServerTool
 
 _BLOCK = 64 * 1024
 _PIPE_MAX = 1024 * 1024
@@ -119,6 +120,12 @@ class StdioTransport:
                 raise ServerGone(await self._reason())
             self._messages.add(data or b"")
         return message
+
+    def agree(self, protocol: str) -> None:
+        """Every revision is framed alike."""
+
+    def admit(self, tool: ServerTool) -> None:
+        """Every tool may be called."""
 
     def _start(self) -> None:
         """Start it, and keep our ends of its three pipes."""
