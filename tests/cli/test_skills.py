@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -220,12 +221,15 @@ def test_a_server_none_of_whose_tools_is_offered_does_not_work(tmp_path: Path):
     assert "ehco" in ended.stdout
 
 
-def test_a_server_over_http_is_told_of(tmp_path: Path):
-    text = '\n[experts.worker.skills.far]\ntype = "mcpSseSkill"\n'
-    ended = listed(tmp_path, config(text + 'endpoint = "https://mcp.example.com/mcp"\n'))
+def test_a_server_at_an_address_where_nobody_is_does_not_work(tmp_path: Path):
+    text = '\n[experts.worker.skills.far]\ntype = "mcpSseSkill"\nallowLoopback = true\n'
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    ended = listed(tmp_path, config(text + f'endpoint = "http://127.0.0.1:{port}/mcp?key=abc"\n'))
     assert ended.code == 1
-    assert "https://mcp.example.com/mcp" in ended.stdout
-    assert "reached over HTTP, which this version does not speak" in ended.stdout
+    assert f"http://127.0.0.1:{port}/mcp\n" in ended.stdout
+    assert "key=abc" not in ended.stdout
+    assert "no connection: connection refused" in ended.stdout
 
 
 def test_a_delegate_that_nobody_defines_is_told_of(tmp_path: Path):

@@ -69,3 +69,4 @@ def test_a_run_loads_no_module_that_it_does_not_use(tmp_path: Path) -> None:
         "perstack.providers.anthropic",
     }
     assert not modules & unused
+    assert not any(name.startswith(("perstack.net", "perstack.skills.mcp")) for name in modules)

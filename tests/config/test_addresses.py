@@ -75,11 +75,50 @@ def test_an_endpoint_is_https_to_a_public_name(url: str) -> None:
         "https://[fe80::1]/",
         "https://[fe80::1%25eth0]/",
         "https://[fd00::1]/",
+        "https://x.localhost/",
+        "https://localhost./",
+        "https://168.63.129.16/",
+        "https://[2002:7f00:1::]/",
+        "https://[64:ff9b::7f00:1]/",
         "https://" + "a" * 3000,
     ],
 )
 def test_any_other_endpoint_is_refused(url: str) -> None:
     assert endpoint_problem(url) is not None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:3000/mcp",
+        "https://localhost/mcp",
+        "http://127.0.0.1:80/mcp",
+        "http://127.9.9.9:22/",
+        "http://[::1]:3000/mcp",
+        "https://mcp.example.com/mcp",
+    ],
+)
+def test_an_endpoint_may_be_this_machine_where_that_is_allowed(url: str) -> None:
+    assert endpoint_problem(url, allow_loopback=True) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://mcp.example.com/",
+        "http://10.0.0.1/",
+        "https://10.0.0.1/",
+        "https://x.localhost/",
+        "http://127.1/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://0.0.0.0/",
+        "http://me@localhost/",
+        "http://localhost/#x",
+        "ftp://localhost/",
+    ],
+)
+def test_allowing_loopback_allows_nothing_else(url: str) -> None:
+    assert endpoint_problem(url, allow_loopback=True) is not None
 
 
 @pytest.mark.parametrize(

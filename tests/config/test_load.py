@@ -40,6 +40,11 @@ def skill(lines: str, kind: str = "mcpStdioSkill") -> str:
     return EXPERT + f'[experts."a".skills.s]\ntype = "{kind}"\n{lines}\n'
 
 
+def remote(lines: str) -> str:
+    endpoint = "" if "endpoint" in lines else 'endpoint = "https://mcp.example.com/mcp"\n'
+    return skill(endpoint + lines, "mcpSseSkill")
+
+
 def test_the_nearest_file_upward_is_found(tmp_path: Path) -> None:
     (tmp_path / "perstack.toml").touch()
     below = tmp_path / "a" / "b"
@@ -107,6 +112,14 @@ rule = "r"
 [experts."@acme/writer".skills.remote]
 type = "mcpSseSkill"
 endpoint = "https://mcp.example.com/sse"
+bearerTokenEnv = "REMOTE_TOKEN"
+headersEnv = { X-Tenant = "TENANT" }
+trusted = true
+
+[experts."@acme/writer".skills.here]
+type = "mcpSseSkill"
+endpoint = "http://127.0.0.1:80/mcp"
+allowLoopback = true
 
 [experts."@acme/writer".skills.ask]
 type = "interactiveSkill"
@@ -144,7 +157,13 @@ inputJsonSchema = '{"type": "object"}'
             description="d",
             rule="r",
         ),
-        "remote": McpSseSkill(endpoint="https://mcp.example.com/sse"),
+        "remote": McpSseSkill(
+            endpoint="https://mcp.example.com/sse",
+            bearer_token_env="REMOTE_TOKEN",
+            headers_env={"X-Tenant": "TENANT"},
+            trusted=True,
+        ),
+        "here": McpSseSkill(endpoint="http://127.0.0.1:80/mcp", allow_loopback=True),
         "ask": InteractiveSkill(
             tools={"question": InteractiveTool(input_json_schema='{"type": "object"}')}
         ),
@@ -356,6 +375,28 @@ WRONG = [
     (skill('command = "x"\nargs = []\npick = [""]'), "skills.s.pick[0]: must not be blank"),
     (skill("", "mcpSseSkill"), "skills.s.endpoint: is required"),
     (skill('endpoint = "http://e.com"', "mcpSseSkill"), "skills.s.endpoint: must be https"),
+    (remote('endpoint = "https://localhost/"'), "skills.s.endpoint: must be a public address, or"),
+    (
+        remote('endpoint = "http://e.com"\nallowLoopback = true'),
+        "skills.s.endpoint: must be https, or http on a loopback address",
+    ),
+    (remote("allowLoopback = 1"), "skills.s.allowLoopback: must be true or false"),
+    (remote('bearerTokenEnv = "A B"'), "skills.s.bearerTokenEnv: must be a variable's name"),
+    (remote('bearerTokenEnv = "PIP_INDEX_URL"'), "bearerTokenEnv: may not be 'PIP_INDEX_URL'"),
+    (remote('headersEnv = ["A"]'), "skills.s.headersEnv: must be a table"),
+    (remote('headersEnv = { "X-A" = "A B" }'), "must be a variable's name"),
+    (remote('headersEnv = { "X A" = "A" }'), "is not the name of an HTTP header"),
+    (remote('headersEnv = { "X-A\\r\\nB" = "A" }'), "is not the name of an HTTP header"),
+    (remote('headersEnv = { Host = "A" }'), "that this runtime, or what stands on the way, deci"),
+    (remote('headersEnv = { content-length = "A" }'), "is a header that this runtime"),
+    (remote('headersEnv = { TRANSFER-encoding = "A" }'), "is a header that this runtime"),
+    (remote('headersEnv = { Mcp-Session-Id = "A" }'), "is a header that this runtime"),
+    (remote('headersEnv = { Proxy-Authorization = "A" }'), "is a header that this runtime"),
+    (remote('headersEnv = { X-A = "A", x-a = "B" }'), "headersEnv: has 'X-A' more than once"),
+    (
+        remote('bearerTokenEnv = "A"\nheadersEnv = { authorization = "B" }'),
+        "skills.s: has both bearerTokenEnv and an Authorization header",
+    ),
     (skill("", "interactiveSkill"), "skills.s.tools: is required"),
     (skill("tools = 1", "interactiveSkill"), "skills.s.tools: must be a table"),
     (skill("tools.t = {}", "interactiveSkill"), "tools.t.inputJsonSchema: is required"),
@@ -553,3 +594,16 @@ inputJsonSchema = '{{"type": "object"}}'
         return time.process_time() - start
 
     assert min(seconds() for _ in range(5)) < 0.060  # some 10 ms; a loaded machine takes longer
+
+
+@pytest.mark.parametrize("name", ["exaApiKey", "api_key", "access_token"])
+def test_a_key_in_an_endpoint_is_warned_about(name: str) -> None:
+    project = parse_config(remote(f'endpoint = "https://mcp.example.com/mcp?{name}=x"'), "here")
+    assert "endpoint: has what looks like a key in its query" in project.warnings[0]
+    assert project.warnings[1:] == ()
+    assert parse_config(remote('endpoint = "https://e.com/mcp?tenant=a"'), "here").warnings == ()
+
+
+def test_an_unknown_key_of_a_remote_skill_is_told_with_the_nearest() -> None:
+    project = parse_config(remote('bearerTokenENV = "A"'), "here")
+    assert 'did you mean "bearerTokenEnv"?' in project.warnings[0]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from perstack.assembly.experts import Experts
 from perstack.assembly.lock import lock_path
-from perstack.assembly.tools import check_requirements, servers_of, surroundings, unsupported_skills
+from perstack.assembly.tools import check_requirements, servers_of, surroundings
 from perstack.errors import ConfigurationError, PerstackError, UsageError
 from perstack.runtime.environment import now_ms
 from perstack.schema.event import SkillReported
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perstack.config.request import RunRequest
     from perstack.schema.event import RuntimeEvent
     from perstack.schema.expert import Expert
-    from perstack.schema.skill import McpStdioSkill
+    from perstack.schema.skill import McpSseSkill, McpStdioSkill
 
 SERVERS_AT_ONCE = 8
 
@@ -132,18 +132,13 @@ class _Listing:
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self._request = request
-        self._wanted: dict[bytes, tuple[str, str, McpStdioSkill]] = {}
+        self._wanted: dict[bytes, tuple[str, str, McpStdioSkill | McpSseSkill]] = {}
         self._tools: dict[bytes, tuple[LockedTool, ...]] = {}
 
     def want(self, expert: Expert) -> None:
         """List this Expert's skills."""
         for name, skill in servers_of(expert).items():
             self._wanted.setdefault(declaration(skill), (expert.name, name, skill))
-        for name in unsupported_skills(expert):
-            self.warnings.append(
-                f"{expert.name}: the skill {name} is an MCP server reached over HTTP, which this "
-                "version does not speak: its tools are not locked"
-            )
 
     async def take(self) -> None:
         """Start the servers, and ask each for its tools."""
@@ -165,7 +160,7 @@ class _Listing:
         same: bytes,
         expert: str,
         name: str,
-        skill: McpStdioSkill,
+        skill: McpStdioSkill | McpSseSkill,
         turns: anyio.CapacityLimiter,
     ) -> None:
         async def note(event: RuntimeEvent) -> None:

@@ -97,10 +97,7 @@ def server_entry(
 ) -> SkillEntry:
     """A skill whose server was to be started. `connected` is what it told once it was up."""
     entry = _declared(name, declared)
-    skill = opened.skills.get(name)
-    if skill is None:
-        problem = "It is reached over HTTP, which this version does not speak."
-        return replace(entry, is_working=False, problem=problem)
+    skill = opened.skills[name]
     if connected is not None:
         entry = replace(entry, server=connected.server_info, start_up=_start_up(connected))
     if skill.problem:
@@ -140,7 +137,8 @@ def _declared(name: str, skill: Skill) -> SkillEntry:
     if isinstance(skill, McpStdioSkill):
         command = (skill.command, *arguments_of(skill))
         return SkillEntry(name=name, type="mcpStdioSkill", command=command)
-    endpoint = skill.endpoint if isinstance(skill, McpSseSkill) else None
+    # What stands behind the question mark may hold a key.
+    endpoint = skill.endpoint.partition("?")[0] if isinstance(skill, McpSseSkill) else None
     return SkillEntry(name=name, type="mcpSseSkill", endpoint=endpoint)
 
 

@@ -43,12 +43,35 @@ def check_requirements(expert: Expert, request: RunRequest) -> None:
             f"Variables that {expert.key} needs are not set. Export them, or put them in .env:",
             problems,
         )
+    _check_headers(expert, request)
+
+
+def _check_headers(expert: Expert, request: RunRequest) -> None:
+    """What remote servers are sent can be sent."""
+    for name, skill in expert.skills.items():
+        if isinstance(skill, McpSseSkill):
+            from perstack.skills.mcp.address import address_of
+
+            try:
+                address_of(skill, request.environ)
+            except ConfigurationError as problem:
+                raise ConfigurationError(f"{expert.key}: skill {name}: {problem}") from None
 
 
 def missing_variables(skill: Skill, request: RunRequest) -> tuple[str, ...]:
     """The variables that a skill requires and that are not set."""
-    required = skill.required_env if isinstance(skill, McpStdioSkill) else ()
-    return tuple(variable for variable in required if not request.environ.get(variable))
+    return tuple(each for each in _variables(skill) if not request.environ.get(each))
+
+
+def _variables(skill: Skill) -> tuple[str, ...]:
+    """What a skill requires: for its server's environment, or for the headers it is sent."""
+    if isinstance(skill, McpStdioSkill):
+        return skill.required_env
+    if isinstance(skill, McpSseSkill):
+        from perstack.skills.mcp.address import variables_of
+
+        return variables_of(skill)
+    return ()
 
 
 def _check_count(expert: Expert) -> None:
@@ -62,12 +85,12 @@ def _check_count(expert: Expert) -> None:
         )
 
 
-def servers_of(expert: Expert) -> dict[str, McpStdioSkill]:
-    """The skills whose servers are started. The base skill is our own, and has none."""
+def servers_of(expert: Expert) -> dict[str, McpStdioSkill | McpSseSkill]:
+    """The skills whose servers are started or reached. The base skill is our own: it has none."""
     return {
         name: skill
         for name, skill in expert.skills.items()
-        if name != BASE_SKILL and isinstance(skill, McpStdioSkill)
+        if name != BASE_SKILL and isinstance(skill, McpStdioSkill | McpSseSkill)
     }
 
 
@@ -103,10 +126,8 @@ def withheld_keys(skill: Skill, request: RunRequest) -> tuple[str, ...]:
     from perstack.config.origins import ACCESS
 
     access = ACCESS.get(request.settings.provider.provider_name)
-    if access is None or not isinstance(skill, McpStdioSkill):
-        return ()
-    kept = set(access.keys) - request.passed_env
-    return tuple(variable for variable in skill.required_env if variable in kept)
+    kept = set(access.keys if access else ()) - request.passed_env
+    return tuple(variable for variable in _variables(skill) if variable in kept)
 
 
 def check_base(expert: Expert, request: RunRequest) -> None:
@@ -208,15 +229,13 @@ def open_skills(
     return McpSkills(servers_of(expert), surroundings(request, note), taken=taken)
 
 
-def unsupported_skills(expert: Expert) -> tuple[str, ...]:
-    """Names of declared skills whose servers this version does not start."""
+def unbounded_skills(expert: Expert) -> tuple[str, ...]:
+    """Names of skills whose servers are started and not held to their `allowed_domains`.
+
+    One that is reached over the network is held to them: they name where it may be.
+    """
     return tuple(
         name
-        for name, skill in expert.skills.items()
-        if name != BASE_SKILL and isinstance(skill, McpSseSkill)
+        for name, skill in servers_of(expert).items()
+        if isinstance(skill, McpStdioSkill) and skill.allowed_domains
     )
-
-
-def unbounded_skills(expert: Expert) -> tuple[str, ...]:
-    """Names of skills whose servers are started and not held to their `allowed_domains`."""
-    return tuple(name for name, skill in servers_of(expert).items() if skill.allowed_domains)

@@ -19,7 +19,7 @@ from perstack.assembly.known_model import unknown_model
 from perstack.assembly.lock import load_lock
 from perstack.assembly.outcome import Outcome
 from perstack.assembly.parts import Parts
-from perstack.assembly.tools import unbounded_skills, unsupported_skills
+from perstack.assembly.tools import unbounded_skills
 from perstack.cli.output import Lines, Output
 from perstack.errors import PerstackError
 from perstack.runtime.environment import Listener, Published, Stop
@@ -119,11 +119,6 @@ class Notices(Listener):
             key = published.after.expert_key
             self._once(f"warning: {key}: the skill {fact.skill_name} is lost: {fact.reason}")
         if isinstance(fact, RunStarted) and fact.definition is not None:
-            for name in unsupported_skills(fact.definition.expert):
-                self._once(
-                    f"warning: {fact.expert_key}: the skill {name} is an MCP server reached over "
-                    "HTTP, which this version does not speak: the Expert works without its tools"
-                )
             for name in unbounded_skills(fact.definition.expert):
                 self._once(
                     f"warning: {fact.expert_key}: allowedDomains of the skill {name} is not "

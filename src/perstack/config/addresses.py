@@ -43,19 +43,22 @@ def base_url_problem(url: str, plain: Plain = "loopback") -> str | None:
     return None
 
 
-def endpoint_problem(url: str) -> str | None:
-    """Why `url` cannot be a remote skill's endpoint: https, no userinfo, a host with a name."""
-    parts, problem = _parts(url, "never")
+def endpoint_problem(url: str, *, allow_loopback: bool = False) -> str | None:
+    """Why `url` cannot be a remote skill's endpoint: https, no userinfo, a public host.
+
+    Where loopback is allowed it may be this machine, over http and at any port.
+    """
+    parts, problem = _parts(url, "loopback" if allow_loopback else "never")
     if parts is None:
         return problem
     if parts["fragment"]:
         return "must have no fragment"
+    if _is_this_machine(parts["host"]):
+        return None if allow_loopback else "must be a public address, or needs allowLoopback = true"
     port = int(parts["port"] or 443)
     if port != 443 and port < 1024:
         return "must use port 443, or one from 1024 up"
-    if _LOOPBACK.fullmatch(parts["host"]) or _is_local_number(parts["host"]):
-        return "must be a public address"
-    return None
+    return None if _may_be_public(parts["host"]) else "must be a public address"
 
 
 def _parts(url: str, plain: Plain) -> tuple[dict[str, str] | None, str]:
@@ -81,15 +84,23 @@ def _parts(url: str, plain: Plain) -> tuple[dict[str, str] | None, str]:
             return None, "must be https or http"
 
 
-def _is_local_number(host: str) -> bool:
-    """Whether the host is an address in figures, in any notation, that is not plainly public."""
-    import ipaddress
+def _is_this_machine(host: str) -> bool:
+    from perstack.net.addresses import is_here
 
-    bare = host.strip("[]").rstrip(".")
+    return is_here(host)
+
+
+def _may_be_public(host: str) -> bool:
+    """Whether the host is a public address in plain figures, or a name, which may have one."""
+    from perstack.net.addresses import is_public, literal
+
     try:
-        return not ipaddress.ip_address(bare).is_global
+        address = literal(host)
     except ValueError:
-        return re.fullmatch(r"0[xX][0-9A-Fa-f]*|[0-9]+", bare.rpartition(".")[2]) is not None
+        return False
+    if address is not None:
+        return is_public(address)
+    return host.lower().rstrip(".").rpartition(".")[2] != "localhost"
 
 
 def domain_problem(pattern: str) -> str | None:

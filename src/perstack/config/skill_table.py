@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, cast
+from urllib.parse import parse_qsl, urlsplit
 
 from perstack.config.addresses import domain_problem, endpoint_problem
 from perstack.config.checks import array, boolean, choice, kind_of, mapping, record, text
+from perstack.config.provider_table import header_name
 from perstack.config.rules import argument, matching, one_line
 from perstack.schema.keys import MAX_NAME_LENGTH, NAME_PATTERN
 from perstack.schema.tool import DELEGATE_SKILL, FUNCTION_SKILL, UNKNOWN_SKILL
-from perstack.schema.variables import variable_problem
+from perstack.schema.variables import is_secret, variable_problem
 
 if TYPE_CHECKING:
     from perstack.config.checks import Check
@@ -23,6 +25,14 @@ _PACKAGE = re.compile(
     r"(?:\[[A-Za-z0-9][A-Za-z0-9,._-]*\])?"
     r"(?:(?:@|==)[~^]?[A-Za-z0-9][A-Za-z0-9._+-]*)?"
 )
+_OWN_HEADERS = frozenset(
+    {
+        "accept", "accept-encoding", "connection", "content-encoding", "content-length",
+        "content-type", "expect", "host", "keep-alive", "last-event-id", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+_OWN_HEADER_STARTS = ("mcp-", "proxy-", "sec-")
 _ARCHIVE = re.compile(r".*\.(?:tgz|tar|tar\.[a-z0-9]+|whl|zip|git)", re.IGNORECASE)
 
 
@@ -66,6 +76,16 @@ def json_schema(value: str) -> str | None:
     return None
 
 
+def sent_header(value: str) -> str | None:
+    """A key of `headersEnv`: a header that says who asks, and frames nothing."""
+    if (problem := header_name(value)) is not None:
+        return problem
+    name = value.lower()
+    if name in _OWN_HEADERS or name.startswith(_OWN_HEADER_STARTS):
+        return "is a header that this runtime, or what stands on the way, decides"
+    return None
+
+
 _NAMES: Check = array(text(256, one_line))
 _COMMON_SKILL: dict[str, Check] = {
     "type": text(),
@@ -94,7 +114,14 @@ SKILL_FIELDS: dict[str, dict[str, Check]] = {
         "lazyInit": boolean,
         "trusted": boolean,
     },
-    "mcpSseSkill": {**_MCP_SKILL, "endpoint": text(rule=endpoint_problem)},
+    "mcpSseSkill": {
+        **_MCP_SKILL,
+        "endpoint": text(),
+        "bearerTokenEnv": text(rule=variable_problem),
+        "headersEnv": mapping(sent_header, text(rule=variable_problem)),
+        "allowLoopback": boolean,
+        "trusted": boolean,
+    },
     "interactiveSkill": {
         **_COMMON_SKILL,
         "tools": mapping(
@@ -113,9 +140,30 @@ def _package_or_args(skill: dict[str, object], place: Place) -> None:
         place.error("needs packageName or args, which may be empty")
 
 
+def _endpoint_and_headers(skill: dict[str, object], place: Place) -> None:
+    here = skill.get("allowLoopback") is True
+    endpoint = str(skill["endpoint"])
+    problem = endpoint_problem(endpoint, allow_loopback=here)
+    if problem is not None:
+        place.at("endpoint").error(problem)
+    elif any(is_secret(name) for name, _ in parse_qsl(urlsplit(endpoint).query)):
+        place.at("endpoint").warn(
+            "has what looks like a key in its query, which is written into each run's log; "
+            "use bearerTokenEnv or headersEnv where the server takes a header"
+        )
+    names = list(cast("dict[str, str]", skill.get("headersEnv", {})))
+    lowered = [name.lower() for name in names]
+    if "bearerTokenEnv" in skill and "authorization" in lowered:
+        place.error("has both bearerTokenEnv and an Authorization header; give one of them")
+    for name in names:
+        if lowered.count(name.lower()) > 1:
+            place.at("headersEnv").error(f"has {name!r} more than once, in other letters")
+            return
+
+
 _SKILL_CHECKS: dict[str, Check] = {
     "mcpStdioSkill": record(SKILL_FIELDS["mcpStdioSkill"], ("command",), _package_or_args),
-    "mcpSseSkill": record(SKILL_FIELDS["mcpSseSkill"], ("endpoint",)),
+    "mcpSseSkill": record(SKILL_FIELDS["mcpSseSkill"], ("endpoint",), _endpoint_and_headers),
     "interactiveSkill": record(SKILL_FIELDS["interactiveSkill"], ("tools",)),
 }
 

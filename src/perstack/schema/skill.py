@@ -31,7 +31,7 @@ class McpSseSkill(Data, tag_field="type", tag="mcpSseSkill", kw_only=True):
 
     Ours: `bearer_token_env` names the variable whose value is sent as a bearer token,
     `headers_env` those of other headers, by the header's name; `allow_loopback` lets
-    the endpoint be on this machine, over plain http if it says so.
+    the endpoint be on this machine, over plain http if it says so; `trusted` as above.
     """
 
     endpoint: str
@@ -43,6 +43,7 @@ class McpSseSkill(Data, tag_field="type", tag="mcpSseSkill", kw_only=True):
     bearer_token_env: str | None = None
     headers_env: dict[str, str] = {}
     allow_loopback: bool = False
+    trusted: bool = False
 
 
 class InteractiveTool(Data, kw_only=True):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _BEARER = "Bearer "
 _AUTHORIZATION = "Authorization"
-_SENDABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_SENDABLE = re.compile(r"(?=.{1,8192}\Z)[!-~](?:[ -~]*[!-~])?")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -35,19 +35,36 @@ class Address(NamedTuple):
 
     def __repr__(self) -> str:
         """Without the values of headers, and without a query, which may hold a key."""
-        return f"Address({self.url.partition('?')[0]!r}, headers={sorted(self.headers)!r})"
+        return f"Address({self.shown!r}, headers={sorted(self.headers)!r})"
 
     @property
     def secrets(self) -> dict[str, str]:
-        """Values that nobody but the server may see, with the variables they came from."""
+        """By the names of their variables, values that nobody but the server may see."""
         return {
-            self.headers[header].removeprefix(_BEARER): variable
+            variable: self.headers[header].removeprefix(_BEARER)
             for header, variable in self.variables.items()
         }
 
+    @property
+    def shown(self) -> str:
+        """The URL without its query, which may hold a key."""
+        return self.url.partition("?")[0]
 
-def address_of(skill: McpSseSkill, environ: Mapping[str, str]) -> Address:
+
+def variables_of(skill: McpSseSkill) -> tuple[str, ...]:
+    """The names of the variables that a skill's headers come from."""
+    bearer = (skill.bearer_token_env,) if skill.bearer_token_env else ()
+    return (*bearer, *skill.headers_env.values())
+
+
+def address_of(
+    skill: McpSseSkill, environ: Mapping[str, str], network: Mapping[str, str] = _NOTHING
+) -> Address:
     """The address of a skill, its headers taken from the variables that it names.
+
+    `network` says which proxy and which certificates are used. It is the process's own
+    environment, and not `environ`, which also has what a .env file says: an Expert may
+    write such a file, and must not send a token through a machine of its choice.
 
     Raises:
         ConfigurationError: a variable is not set, or its value cannot be sent.
@@ -62,20 +79,20 @@ def address_of(skill: McpSseSkill, environ: Mapping[str, str]) -> Address:
         headers=headers,
         allow_loopback=skill.allow_loopback,
         allowed_domains=skill.allowed_domains,
-        environ=environ,
+        environ=network,
         variables=variables,
     )
 
 
 def _value(variable: str, environ: Mapping[str, str]) -> str:
-    value = environ.get(variable)
-    if value is None:
+    value = environ.get(variable, "")
+    if not value:
         raise ConfigurationError(
             f"{variable} is not set. Export it, put it in .env, or pass --env {variable}=..."
         )
     if _SENDABLE.fullmatch(value) is None:
         raise ConfigurationError(
             f"The value of {variable} cannot be sent as a header: it must be printable ASCII "
-            "on one line, with no space before or after it."
+            "on one line, with no space before or after it, of at most 8192 characters."
         )
     return value

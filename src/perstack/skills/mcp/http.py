@@ -53,7 +53,7 @@ class HttpTransport:
         self._site = Site(
             address.url,
             headers=address.headers,
-            secrets=tuple(address.secrets),
+            secrets=tuple(address.secrets.values()),
             allow_loopback=address.allow_loopback,
             allowed_domains=address.allowed_domains,
             environ=address.environ,

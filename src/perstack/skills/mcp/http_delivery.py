@@ -80,7 +80,7 @@ class Delivery:
         self.turn = anyio.Lock()
         self._inbox = inbox
         self._variables = tuple(dict.fromkeys(address.variables.values()))
-        self._redaction = Redaction((*address.headers.values(), *address.secrets))
+        self._redaction = Redaction((*address.headers.values(), *address.secrets.values()))
         self._masks = tuple(_masks(address.secrets))
 
     async def give(self, message: bytes, number: int | None = None) -> bool:
@@ -157,7 +157,7 @@ def _named(status: int) -> str:
 
 
 def _masks(secrets: dict[str, str]) -> Iterator[tuple[bytes, bytes]]:
-    for value, variable in secrets.items():
+    for variable, value in secrets.items():
         if len(value) >= SHORTEST_SECRET:
             quoted = json.dumps(value)[1:-1]
             for form in dict.fromkeys((value, quoted, quoted.replace("/", "\\/"))):

@@ -10,23 +10,20 @@ from perstack.schema.event import SkillConnected, SkillDisconnected, SkillStarti
 from perstack.schema.inventory import LeftOut
 from perstack.schema.message import TextPart
 from perstack.schema.tool import OUTCOME_UNKNOWN, ToolOutput
-from perstack.skills.mcp import ServerGone, ServerRefused
+from perstack.skills.mcp import CallUntaken, ServerGone, ServerRefused
 from perstack.skills.mcp.changes import changes_of
-from perstack.skills.mcp.command import arguments_of, command_of, is_installed
-from perstack.skills.mcp.environment import secrets_of, server_environment
-from perstack.skills.mcp.protocol import UNREADABLE
-from perstack.skills.mcp.redaction import Redaction
+from perstack.skills.mcp.protocol import LOST, TURNED_AWAY, UNREADABLE
 from perstack.skills.mcp.reports import Reports
 from perstack.skills.mcp.results import parts_of
 from perstack.skills.mcp.schemas import schema_problem
+from perstack.skills.mcp.server import server_of
 from perstack.skills.mcp.session import Session
-from perstack.skills.mcp.stdio import StdioTransport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from perstack.schema.message import Json
-    from perstack.schema.skill import McpStdioSkill
+    from perstack.schema.skill import McpSseSkill, McpStdioSkill
     from perstack.schema.tool import Effect
     from perstack.skills.mcp import Surroundings
     from perstack.skills.mcp.changes import Locked
@@ -40,9 +37,10 @@ _MAX_REASON = 2000
 
 
 class _Life:
-    """One process of the server. It is up while it has a session; `problem` says why it ended.
+    """One process of the server, or one session with it, which is up while it has a `session`.
 
-    `number` counts the restarts before it.
+    `problem` says why it ended, `number` counts the restarts before it. One `has_expired`
+    whose session the server ended after it had served: nothing is wrong with the server.
     """
 
     def __init__(self, number: int) -> None:
@@ -52,6 +50,8 @@ class _Life:
         self.scope = anyio.CancelScope()
         self.session: Session | None = None
         self.problem = ""
+        self.has_served = False
+        self.has_expired = False
 
     def fail(self, reason: str) -> None:
         """It is of no use any more."""
@@ -61,7 +61,7 @@ class _Life:
 
 
 class McpSkill:
-    """A stdio server that lives in the task which runs `keep`, from there until `close`.
+    """A server that lives in the task which runs `keep`, from there until `close`.
 
     Contract: nothing raises for the server's sake. One that cannot be started has no
     tools, and its end is noted with the reason. One that ended later is started anew
@@ -75,7 +75,7 @@ class McpSkill:
     def __init__(
         self,
         name: str,
-        skill: McpStdioSkill,
+        skill: McpStdioSkill | McpSseSkill,
         around: Surroundings,
         admit: Callable[[], Awaitable[None]],
         locked: Locked | None = None,
@@ -83,12 +83,11 @@ class McpSkill:
         self.name = name
         self.left_out: list[LeftOut] = []
         self._skill = skill
-        self._workspace = str(around.workspace)
-        self._env = server_environment(around.environ, skill, around.keys)
+        self._server = server_of(skill, around)
         self._note = around.note
         self._admit = admit
         self._patience = around.patience
-        self._redaction = Redaction(secrets_of(self._env, skill.required_env))
+        self._redaction = self._server.redaction
         self.reports = Reports(name, around.note, self._redaction)
         self._locked = locked
         self.tools = self._offered(() if locked is None else locked.tools)
@@ -135,7 +134,7 @@ class McpSkill:
     @property
     def has_program(self) -> bool:
         """Whether there is a program of its command."""
-        return is_installed(self._skill, self._workspace, self._env)
+        return self._server.is_installed
 
     def effect_of(self, tool: ServerTool) -> Effect:
         """What a second call of the tool would do, which only a trusted server can say."""
@@ -148,16 +147,21 @@ class McpSkill:
     async def call(self, tool: str, args: Json, effect: Effect = "unknown") -> ToolOutput:
         """What the server's tool answers.
 
-        A call whose effect is known to bear it is made once more where the server died in it.
+        A call whose effect is known to bear it is made once more where the server died in it;
+        so is any call that the server has not taken.
         """
-        outcome, attempts = (OUTCOME_UNKNOWN, 1) if effect == "unknown" else ("", 2)
+        outcome = OUTCOME_UNKNOWN if effect == "unknown" else ""
         lost = ""
-        for _ in range(attempts):
+        for _ in range(2):
             try:
                 return await self._call(tool, args, outcome)
-            except ServerGone as gone:
+            except CallUntaken as gone:
                 lost = str(gone)
-        return _failed(f"{outcome}\n{lost}".strip())
+            except ServerGone as gone:
+                lost = f"{outcome}\n{gone}".strip()
+                if outcome:
+                    break
+        return _failed(lost)
 
     async def _call(self, tool: str, args: Json, outcome: str) -> ToolOutput:
         """One attempt. `outcome` is what to say of one that gets no answer.
@@ -173,13 +177,19 @@ class McpSkill:
         if difference := self._refused.get(tool):
             return _failed(f"The tool is refused. {difference}")
         try:
-            return parts_of(await life.session.call(tool, args), self._redaction)
+            result = await life.session.call(tool, args)
+            life.has_served = True
+            return parts_of(result, self._redaction)
         except ServerGone as gone:
+            if life.has_served and isinstance(gone, CallUntaken):
+                life.has_expired = True
             life.fail(self._reason(gone))
             raise
         except TimeoutError as late:
             return _failed(f"{late} {outcome}".strip())
         except ServerRefused as refused:
+            if refused.code == LOST:  # the call, and not the server
+                raise ServerGone(str(refused)) from None
             return _failed(str(refused) or f"The server refused with the error {refused.code}.")
 
     async def _listed_anew(self, session: Session) -> str:
@@ -203,7 +213,7 @@ class McpSkill:
         if life.session is not None and life.session.gone is not None:
             life.fail(self._reason(ServerGone(life.session.gone)))
         if life.over.is_set() and not self._is_last(life) and not self._is_closed:
-            life = self._life = _Life(life.number + 1)
+            life = self._life = _Life(life.number + (not life.has_expired))
             self._wanted.set()
         await life.settled.wait()
         if life.over.is_set():
@@ -212,11 +222,13 @@ class McpSkill:
         return life
 
     def _is_last(self, life: _Life) -> bool:
+        if life.has_expired:
+            return False
         return life.number >= (MAX_RESTARTS if self._was_up else 0)
 
     async def _live(self, life: _Life) -> None:
         """One life, with its events. Whatever ends it is a reason, and no crash."""
-        command, args = self._skill.command, arguments_of(self._skill)
+        command, args = self._server.command, self._server.args
         has_begun = False
         try:
             with life.scope:
@@ -243,14 +255,9 @@ class McpSkill:
 
     async def _serve(self, life: _Life) -> None:
         began = anyio.current_time()
-        command = command_of(self._skill, self._workspace, self._env)
+        transport = self._server.transport(self.reports.stderr, self._patience.stop)
         async with Session(
-            StdioTransport(
-                command,
-                self.reports.stderr,
-                stop=self._patience.stop,
-                redaction=self._redaction,
-            ),
+            transport,
             patience=self._patience,
             on_message=self.reports.message,
             redaction=self._redaction,
@@ -328,6 +335,8 @@ class McpSkill:
     def _reason(self, error: Exception) -> str:
         """Why a life is over. The first line is in words of ours, and what follows may not be."""
         match error:
+            case ServerRefused(code=code) if code in {LOST, TURNED_AWAY}:
+                words = str(error)
             case ServerGone() | TimeoutError():
                 words = str(error).replace(" It printed:\n", "\nIt printed:\n", 1)
             case ServerRefused(code=code) if code == UNREADABLE:

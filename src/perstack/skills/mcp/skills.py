@@ -1,4 +1,4 @@
-"""McpSkills: all stdio servers of one run, as one source of tools."""
+"""McpSkills: all MCP servers of one run, as one source of tools."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from perstack.schema.message import Json
-    from perstack.schema.skill import McpStdioSkill
+    from perstack.schema.skill import McpSseSkill, McpStdioSkill
     from perstack.schema.tool import Effect
     from perstack.skills.mcp import Surroundings
     from perstack.skills.mcp.changes import Locked
@@ -42,7 +42,7 @@ class McpSkills:
 
     def __init__(
         self,
-        skills: Mapping[str, McpStdioSkill],
+        skills: Mapping[str, McpStdioSkill | McpSseSkill],
         around: Surroundings,
         *,
         taken: Collection[str],
