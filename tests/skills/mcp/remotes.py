@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from perstack.skills.mcp import Patience
 
-TOKEN = "token-that-nobody-else-may-see"
+TOKEN = "Token-That-Nobody-Else-May-See"
 MODERN = "2026-07-28"
 
 

@@ -11,7 +11,7 @@ from net.servers import OK, saying, serving
 from perstack.skills.mcp import ServerGone, ServerRefused
 from perstack.skills.mcp.protocol import LOST
 from skills.mcp.http_server import Remote, Request, Wire
-from skills.mcp.remotes import Older, reached, text_of
+from skills.mcp.remotes import TOKEN, Older, reached, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +84,17 @@ async def test_row_61_an_endpoint_at_another_port_of_this_machine_is_refused():
             with pytest.raises(ServerGone, match="another origin"):
                 await one.start()
         assert other.connections == 0
+
+
+@pytest.mark.hostile
+async def test_an_endpoint_that_repeats_the_token_does_not_bring_it_into_the_reason():
+    older = Older(f"https://{TOKEN}.evil.example/{TOKEN}")
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    variables = {"Authorization": "REMOTE_TOKEN"}
+    async with reached(older.handle, headers=headers, variables=variables) as one:
+        with pytest.raises(ServerGone, match=r"another origin, https://\*\*\*") as caught:
+            await one.start()
+    assert TOKEN.lower() not in str(caught.value).lower()
 
 
 async def no_events(request: Request, wire: Wire) -> None:

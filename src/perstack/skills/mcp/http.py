@@ -137,13 +137,13 @@ class HttpTransport:
             self._untaken.append(number)
             self._tasks.start_soon(self._forget_soon)
         except ServerGone as gone:
-            self._inbox.end(str(gone))
+            self._end(gone)
         except Unreachable as broken:
             if sent.method == CALL:
                 code = TURNED_AWAY if isinstance(broken, Unasked) else LOST
                 await self._delivery.refuse(number, Problem(code, str(broken)))
             else:
-                self._inbox.end(str(broken))
+                self._end(broken)
         finally:
             del self._asked[number]
         if self._untaken and not self._asked:
@@ -187,13 +187,17 @@ class HttpTransport:
         except (ServerGone, Unreachable) as gone:
             if not legacy.is_open:
                 raise
-            self._inbox.end(str(gone))
+            self._end(gone)
+
+    def _end(self, reason: Exception) -> None:
+        """Count the server as gone. What it named, a host for one, may have a secret in it."""
+        self._inbox.end(self._delivery.hidden(str(reason)))
 
     async def _tell(self, message: bytes) -> None:
         try:
             await self._way.tell(message)
         except ServerGone as gone:
-            self._inbox.end(str(gone))
+            self._end(gone)
             raise
         except Unreachable as problem:
             raise ServerGone(str(problem)) from None

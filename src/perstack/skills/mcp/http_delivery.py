@@ -91,6 +91,10 @@ class Delivery:
         await self._inbox.put(message)
         return number is not None and _is_answer(message, number)
 
+    def hidden(self, text: str) -> str:
+        """`text` without secrets, in whatever letters a server put them."""
+        return self._redaction.hidden(text)
+
     async def refuse(self, number: int, problem: Problem) -> None:
         """Answer the request `number` in the server's place."""
         await self.give(error_answer(number, problem))

@@ -12,7 +12,7 @@ from perstack.schema.message import TextPart
 from perstack.schema.tool import OUTCOME_UNKNOWN, ToolOutput
 from perstack.skills.mcp import CallUntaken, ServerGone, ServerRefused
 from perstack.skills.mcp.changes import changes_of
-from perstack.skills.mcp.protocol import LOST, TURNED_AWAY, UNREADABLE
+from perstack.skills.mcp.protocol import LOST, TURNED_AWAY, UNREADABLE, UNTAKEN
 from perstack.skills.mcp.reports import Reports
 from perstack.skills.mcp.results import parts_of
 from perstack.skills.mcp.schemas import schema_problem
@@ -335,7 +335,7 @@ class McpSkill:
     def _reason(self, error: Exception) -> str:
         """Why a life is over. The first line is in words of ours, and what follows may not be."""
         match error:
-            case ServerRefused(code=code) if code in {LOST, TURNED_AWAY}:
+            case ServerRefused(code=code) if code in {LOST, TURNED_AWAY, UNTAKEN}:
                 words = str(error)
             case ServerGone() | TimeoutError():
                 words = str(error).replace(" It printed:\n", "\nIt printed:\n", 1)
