@@ -193,7 +193,7 @@ async def test_an_answer_that_takes_its_time_has_that_of_the_call(slow: Any):
                 await one.call("echo", {})
 
 
-@pytest.mark.parametrize("kind", ["initialize", "initialized", "list"])
+@pytest.mark.parametrize("kind", ["discover", "initialize", "initialized", "list"])
 async def test_a_phase_without_an_answer_has_its_time(kind: str):
     brief = CALM._replace(start=0.3, listing=0.3, stop=0.1)
     async with reached(Remote(**{kind: silence}).handle, patience=brief) as one:

@@ -1,9 +1,10 @@
 """The client that the conformance suite starts: a run whose only skill is the suite's server.
 
-usage: python conformance_client.py URL
+usage: python conformance_client.py [--echo] URL
 
 The scripted model calls what the suite wants called, which it says in the environment;
-else each tool that it is shown, once.
+else each tool that it is shown, once. With --echo there is no run: the skill itself tells
+the suite which schema it heard. What a model is shown is drawn together for vendors.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -20,10 +22,14 @@ import anyio
 from perstack import run
 from perstack.config.load import parse_config
 from perstack.schema.message import ExpertMessage
+from perstack.schema.skill import McpSseSkill
+from perstack.skills.mcp import Surroundings
+from perstack.skills.mcp.skills import McpSkills
 from perstack.testing import ScriptedModel, call, say, together
 
 if TYPE_CHECKING:
     from perstack.providers import GenerateRequest, Reply
+    from perstack.schema.event import RuntimeEvent
 
 SKILL = "server"
 CONFIG = """\
@@ -44,8 +50,6 @@ def calls(schemas: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     if "toolCalls" in context:
         for asked in context["toolCalls"]:
             yield asked["name"], asked["arguments"]
-    elif "json_schema_echo" in schemas:
-        yield "json_schema_echo", {"schema": schemas["json_schema_2020_12_tool"]}
     else:
         for name, schema in schemas.items():
             needed = schema.get("required", ())
@@ -74,5 +78,16 @@ async def main(url: str) -> None:
         )
 
 
+async def echo(url: str) -> None:
+    async def ignore(_: RuntimeEvent) -> None:
+        """Keep no log."""
+
+    skill = McpSseSkill(endpoint=url, allow_loopback=True)
+    around = Surroundings(Path.cwd(), {}, ignore)
+    async with McpSkills({SKILL: skill}, around, taken=()) as source:
+        heard = {tool.name: tool.input_schema for tool in source.skills[SKILL].tools}
+        await source.call("json_schema_echo", {"schema": heard["json_schema_2020_12_tool"]})
+
+
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[-1])
+    anyio.run(echo if "--echo" in sys.argv else main, sys.argv[-1])

@@ -29,6 +29,8 @@ class Bridged:
     Each line goes out on the stream of the request that it answers, else on the newest one.
     """
 
+    bears_questions = False  # what is behind it does not
+
     def __init__(self, modes: tuple[str, ...], patience: Patience, said: Said) -> None:
         self._modes = modes
         self._stop = patience.stop

@@ -178,6 +178,8 @@ class Remote:
         elif kind == "initialize":
             headers = {"mcp-session-id": self.session} if self.session else {}
             await wire.json(answer(request, WELCOME), headers=headers)
+        elif kind == "server/discover":
+            await wire.json(error(request, -32000, "Bad Request: Server not initialized"), 400)
         elif kind == "tools/list":
             await wire.json(answer(request, {"tools": self.tools}))
         elif kind == "tools/call":

@@ -70,10 +70,12 @@ def fail() -> str:
     raise ToolError("it failed")
 
 
-class WithoutHandshake:
-    """The library's application, with `initialize` refused as a server without it refuses it."""
+class Without:
+    """The library's application, with one method refused as a server refuses what it lacks."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, method: str, code: int, inner: Any) -> None:
+        self._method = method
+        self._code = code
         self._inner = inner
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -85,12 +87,8 @@ class WithoutHandshake:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         asked = json.loads(body) if body else {}
-        if asked.get("method") == "initialize":
-            problem = {"code": -32022, "message": "Unsupported protocol version"}
-            text = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": problem}).encode()
-            headers = [(b"content-type", b"application/json")]
-            await send({"type": "http.response.start", "status": 400, "headers": headers})
-            await send({"type": "http.response.body", "body": text})
+        if asked.get("method") == self._method:
+            await self._refuse(asked["id"], send)
             return
         given = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -99,15 +97,23 @@ class WithoutHandshake:
 
         await self._inner(scope, again, send)
 
+    async def _refuse(self, number: int, send: Any) -> None:
+        problem = {"code": self._code, "message": f"There is no {self._method}"}
+        text = json.dumps({"jsonrpc": "2.0", "id": number, "error": problem}).encode()
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 400, "headers": headers})
+        await send({"type": "http.response.body", "body": text})
+
 
 def application(mode: str) -> Any:
     if mode == "sse":
         return server.sse_app()
     if mode == "stateless":
-        return WithoutHandshake(server.streamable_http_app())
-    return server.streamable_http_app(
+        return Without("initialize", -32022, server.streamable_http_app())
+    inner = server.streamable_http_app(
         json_response=mode == "json", stateless_http=mode == "no-sessions"
     )
+    return Without("server/discover", -32601, inner)
 
 
 if __name__ == "__main__":

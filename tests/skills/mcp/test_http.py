@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from perstack.skills.mcp import CallUntaken, ServerGone, ServerRefused
+from perstack.skills.mcp import CallUntaken, ServerGone, ServerRefused, session
 from perstack.skills.mcp.address import Address
 from perstack.skills.mcp.http import HttpTransport
 from perstack.skills.mcp.protocol import LOST, TURNED_AWAY
@@ -32,6 +32,7 @@ pytestmark = pytest.mark.anyio
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 NAMED = {"Authorization": "REMOTE_TOKEN"}
+PROBED = ["server/discover"]
 
 
 async def hang_up(request: Request, wire: Wire) -> None:
@@ -56,9 +57,9 @@ async def test_a_session_is_named_with_every_message_and_ended_on_leaving():
     remote = Remote()
     async with met(remote, headers=BEARER, variables=NAMED) as one:
         assert text_of(await one.call("echo", {})) == "echoed"
-    assert remote.kinds[:2] == ["initialize", "notifications/initialized"]
-    assert sorted(remote.kinds[2:]) == ["DELETE", "GET", "tools/call", "tools/list"]
-    first, *later = remote.requests
+    assert remote.kinds[:3] == [*PROBED, "initialize", "notifications/initialized"]
+    assert sorted(remote.kinds[3:]) == ["DELETE", "GET", "tools/call", "tools/list"]
+    _, first, *later = remote.requests
     assert "mcp-session-id" not in first.headers
     assert {request.headers["authorization"] for request in remote.requests} == {f"Bearer {TOKEN}"}
     for request in later:
@@ -72,7 +73,8 @@ async def test_a_server_without_sessions_is_not_told_of_an_end():
     remote.session = ""
     async with met(remote) as one:
         await one.call("echo", {})
-    assert remote.kinds == ["initialize", "notifications/initialized", "tools/list", "tools/call"]
+    asked = ["initialize", "notifications/initialized", "tools/list", "tools/call"]
+    assert remote.kinds == [*PROBED, *asked]
 
 
 async def test_an_answer_may_come_as_a_stream_with_notes_before_and_after_it():
@@ -244,7 +246,7 @@ async def test_a_denial_names_the_variable_and_not_its_value(
             await one.start()
     assert advice in str(caught.value)
     assert TOKEN not in str(caught.value)
-    assert remote.kinds == ["initialize"]
+    assert remote.kinds == [*PROBED, "initialize"]
 
 
 async def test_a_secret_that_a_server_repeats_is_masked():
@@ -344,3 +346,22 @@ async def test_events_of_other_names_are_no_messages():
 
     async with met(Remote(call=call)) as one:
         assert text_of(await one.call("echo", {})) == "right"
+
+
+@pytest.mark.parametrize("odd", [status(404), status(500), status(202), hang_up])
+async def test_a_server_that_does_not_know_the_newest_revision_is_greeted_as_ever(odd: Any):
+    remote = Remote(discover=odd)
+    async with met(remote) as one:
+        assert text_of(await one.call("echo", {})) == "echoed"
+    assert remote.kinds[:2] == [*PROBED, "initialize"]
+
+
+async def test_a_server_that_never_says_what_it_speaks_is_greeted_as_ever(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async def silent(request: Request, wire: Wire) -> None:
+        await wire.closed()
+
+    monkeypatch.setattr(session, "PROBE_SECONDS", 0.1)
+    async with met(Remote(discover=silent)) as one:
+        assert text_of(await one.call("echo", {})) == "echoed"

@@ -24,8 +24,8 @@ async def test_a_server_of_the_older_transport_is_spoken_to_over_its_stream():
         assert text_of(await one.call("echo", {})) == "echoed"
     await older.left.wait()
     paths = [(request.method, request.path) for request in older.requests]
-    assert paths[:2] == [("POST", "/mcp"), ("GET", "/mcp")]
-    assert set(paths[2:]) == {("POST", "/messages?sessionId=1")}
+    assert paths[:3] == [("POST", "/mcp"), ("POST", "/mcp"), ("GET", "/mcp")]
+    assert set(paths[3:]) == {("POST", "/messages?sessionId=1")}
 
 
 async def test_the_end_of_the_stream_is_the_end_of_the_server():
@@ -73,7 +73,7 @@ async def test_row_61_an_endpoint_elsewhere_is_refused(endpoint: str, why: str):
     async with reached(older.handle) as one:
         with pytest.raises(ServerGone, match=why):
             await one.start()
-    assert [request.method for request in older.requests] == ["POST", "GET"]
+    assert [request.method for request in older.requests] == ["POST", "POST", "GET"]
 
 
 @pytest.mark.hostile
@@ -117,4 +117,4 @@ async def test_what_is_neither_is_told_as_the_newer_transport_refused_it(get: An
         async with reached(remote.handle) as one:
             with pytest.raises(ServerRefused, match=r"HTTP status 404 \(Not Found\)"):
                 await one.start()
-    assert remote.kinds == ["initialize", "GET", "server/discover"]
+    assert remote.kinds == ["server/discover", "initialize", "GET"]

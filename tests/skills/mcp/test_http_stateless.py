@@ -7,8 +7,8 @@ import pytest
 
 from perstack.skills.mcp import ServerRefused
 from perstack.skills.mcp.http_parameters import encoded, mirrored, shown
-from perstack.skills.mcp.protocol import HEADER_MISMATCH
-from skills.mcp.http_server import Request, Wire, answer, error, text
+from perstack.skills.mcp.protocol import HEADER_MISMATCH, UNSUPPORTED
+from skills.mcp.http_server import Remote, Request, Wire, answer, error, text
 from skills.mcp.remotes import MODERN, Stateless, met, text_of
 from skills.mcp.sessions import Said
 
@@ -37,8 +37,8 @@ async def test_a_request_shows_its_method_its_tool_and_the_arguments_that_are_as
     async with met(remote) as one:
         args = {"region": "zürich", "options": {"limit": 3}, "query": "secret"}
         assert text_of(await one.call("echo", args)) == "echoed"
-    assert remote.kinds == ["initialize", "server/discover", "tools/list", "tools/call"]
-    for request in remote.requests[1:]:
+    assert remote.kinds == ["server/discover", "tools/list", "tools/call"]
+    for request in remote.requests:
         assert request.headers["mcp-protocol-version"] == MODERN
         assert request.headers["mcp-method"] == request.kind
         assert "mcp-session-id" not in request.headers
@@ -46,6 +46,20 @@ async def test_a_request_shows_its_method_its_tool_and_the_arguments_that_are_as
     assert (sent["mcp-name"], sent["mcp-param-limit"]) == ("echo", "3")
     assert sent["mcp-param-region"] == "=?base64?esO8cmljaA==?="
     assert "secret" not in str(sent)
+
+
+async def test_a_server_that_has_such_revisions_and_refuses_ours_is_asked_once_more():
+    async def discover(request: Request, wire: Wire) -> None:
+        if remote.kinds.count("server/discover") == 1:
+            await wire.json(error(request, UNSUPPORTED, "Unsupported protocol version"), 400)
+        else:
+            found = {"supportedVersions": [MODERN], "capabilities": {}}
+            await wire.json(answer(request, found))
+
+    remote = Remote(discover=discover)
+    async with met(remote) as one:
+        assert text_of(await one.call("echo", {})) == "echoed"
+    assert "initialize" not in remote.kinds
 
 
 async def test_a_cancelled_call_is_called_off_by_hanging_up():

@@ -86,8 +86,11 @@ class Transport(Protocol):
     Contract: `receive` gives messages whole and within `MAX_MESSAGE_BYTES`, and raises
     ServerGone at the end; `send` raises ServerGone where nobody takes it. Leaving ends
     the server with everything it started, also when cancelled. A server that others
-    run is only told that we leave.
+    run is only told that we leave. `bears_questions`: a server may be asked something
+    before `initialize`, and it costs nothing but time.
     """
+
+    bears_questions: bool
 
     async def send(self, message: bytes) -> None:
         """Send one message."""

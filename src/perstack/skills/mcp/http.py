@@ -15,7 +15,7 @@ from perstack.skills.mcp import CallUntaken, Patience, ServerGone
 from perstack.skills.mcp.http_delivery import FORGOTTEN, Delivery
 from perstack.skills.mcp.http_inbox import Inbox
 from perstack.skills.mcp.http_legacy import Legacy, NoStream
-from perstack.skills.mcp.http_sent import CALL, CANCELLED, INITIALIZED, read_sent
+from perstack.skills.mcp.http_sent import CALL, CANCELLED, DISCOVER, INITIALIZED, read_sent
 from perstack.skills.mcp.http_streamable import NotStreamable, Streamable
 from perstack.skills.mcp.protocol import LOST, TURNED_AWAY, UNTAKEN, Problem
 
@@ -41,6 +41,8 @@ class HttpTransport:
 
     No header's value is in any message, error or repr, nor in what is received.
     """
+
+    bears_questions = True
 
     def __init__(
         self,
@@ -139,7 +141,7 @@ class HttpTransport:
         except ServerGone as gone:
             self._end(gone)
         except Unreachable as broken:
-            if sent.method == CALL:
+            if sent.method == CALL or (sent.method == DISCOVER and not isinstance(broken, Unasked)):
                 code = TURNED_AWAY if isinstance(broken, Unasked) else LOST
                 await self._delivery.refuse(number, Problem(code, str(broken)))
             else:

@@ -9,7 +9,8 @@ INITIALIZE = "initialize"
 INITIALIZED = "notifications/initialized"
 CANCELLED = "notifications/cancelled"
 CALL = "tools/call"
-OPENING = frozenset({INITIALIZE, "server/discover"})
+DISCOVER = "server/discover"
+OPENING = frozenset({INITIALIZE, DISCOVER})
 
 
 class SentParams(msgspec.Struct, rename="camel"):

@@ -26,6 +26,8 @@ STATELESS = "2026-07-28"
 METHOD_NOT_FOUND = -32601
 HEADER_MISMATCH = -32020
 """Headers of a request say something else than its body, in the stateless revision."""
+UNSUPPORTED = -32022
+"""A server that has the stateless revisions does not speak the one that it was asked in."""
 UNREADABLE = 0
 """The code of ServerRefused where an answer came that is none to the question."""
 TURNED_AWAY = 1

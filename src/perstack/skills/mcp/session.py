@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -21,6 +21,7 @@ from perstack.skills.mcp.protocol import (
     MAX_INFO,
     STATELESS,
     UNREADABLE,
+    UNSUPPORTED,
     UNTAKEN,
     CallResult,
     Discovery,
@@ -43,6 +44,9 @@ __all__ = ["CallResult", "OpenTransport", "ServerInfo", "ServerTool", "Session"]
 T = TypeVar("T")
 
 _MAX_NAME = 100
+PROBE_SECONDS = 10.0
+"""How long a server may take to say that it speaks the stateless revision."""
+
 _PATIENCE = Patience()
 _INITIALIZE = "initialize"
 _DISCOVER = "server/discover"
@@ -129,14 +133,27 @@ class Session:
 
         `initialize` comes first: every server of the handshake needs it, and one of the
         stateless revision alone answers with an error and is asked the other way. The
-        other order would cost most servers a round trip and end some: those that take
-        anything else before `initialize` for a reason to stop.
+        other order would end some servers: those that take anything else before
+        `initialize` for a reason to stop. Where none can, over HTTP, it is the other
+        order, as the stateless revision asks, whose servers need not know `initialize`.
         """
         with self._talk.limit(self._patience.start, "did not start"):
+            if self._transport.bears_questions:
+                with (
+                    suppress(ServerRefused, TimeoutError),
+                    self._talk.limit(PROBE_SECONDS, "did not say what it speaks"),
+                ):
+                    return await self._discover()
+                self._meta = {}
+                self._transport.agree("")
             try:
                 answer = await self._talk.ask(_INITIALIZE, hello(), is_cancellable=False)
             except ServerRefused as refused:
-                return await self._discover(refused)
+                if self._transport.bears_questions:
+                    raise
+                with suppress(ServerRefused):
+                    return await self._discover()
+                raise refused from None
             welcome = _read(_welcome, answer, _INITIALIZE)
             if welcome.protocol_version not in HANDSHAKE:
                 raise self._strange([welcome.protocol_version])
@@ -201,14 +218,17 @@ class Session:
             self._say("warning", f"The tool {name!r} was left out: {problem}.")
         return problem is None
 
-    async def _discover(self, refused: ServerRefused) -> ServerInfo:
-        """Speak to a server that knows no `initialize`."""
+    async def _discover(self) -> ServerInfo:
+        """Speak to a server as if it knew no `initialize`."""
         self._meta = stateless_meta()
         self._transport.agree(STATELESS)
         try:
             answer = await self._talk.ask(_DISCOVER, {}, self._meta, is_cancellable=False)
-        except ServerRefused:
-            raise refused from None
+        except ServerRefused as refused:
+            if refused.code != UNSUPPORTED or not self._transport.bears_questions:
+                raise
+            # Such a server has no handshake to fall back to: the revision asks for one more try.
+            answer = await self._talk.ask(_DISCOVER, {}, self._meta, is_cancellable=False)
         found = _read(_discovery, answer, _DISCOVER)
         if STATELESS not in found.supported_versions:
             raise self._strange(found.supported_versions)

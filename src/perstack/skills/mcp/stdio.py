@@ -47,6 +47,8 @@ class StdioTransport:
         ServerGone: on entering, where it cannot be started.
     """
 
+    bears_questions = False
+
     def __init__(
         self,
         command: Command,
