@@ -249,18 +249,6 @@ async def test_a_denial_names_the_variable_and_not_its_value(
     assert remote.kinds == [*PROBED, "initialize"]
 
 
-async def test_a_secret_that_a_server_repeats_is_masked():
-    secret = 'quo"te/and\\more'
-
-    async def call(request: Request, wire: Wire) -> None:
-        await wire.json(answer(request, text(request.headers["x-key"])))
-
-    remote = Remote(call=call)
-    how = {"headers": {"X-Key": secret}, "variables": {"X-Key": "REMOTE_KEY"}}
-    async with met(remote, **how) as one:
-        assert text_of(await one.call("echo", {})) == "[REMOTE_KEY]"
-
-
 async def test_a_cancelled_call_is_called_off_and_its_stream_is_left():
     async def call(request: Request, wire: Wire) -> None:
         await wire.begin()

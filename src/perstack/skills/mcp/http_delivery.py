@@ -1,8 +1,7 @@
-"""What came over HTTP, on its way to whoever asked: with secrets masked, each refusal told."""
+"""What came over HTTP, on its way to whoever asked, with each refusal told in words."""
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +10,7 @@ import anyio
 import msgspec
 
 from perstack.net import Unreachable
-from perstack.net.redaction import SHORTEST_SECRET, Redaction
+from perstack.net.redaction import Redaction
 from perstack.skills.mcp.http_stream import JSON, form_of
 from perstack.skills.mcp.protocol import (
     LOST,
@@ -25,8 +24,6 @@ from perstack.skills.mcp.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from perstack.net.site import Answer
     from perstack.skills.mcp.address import Address
     from perstack.skills.mcp.http_inbox import Inbox
@@ -72,8 +69,8 @@ class Refusal(NamedTuple):
 class Delivery:
     """Puts messages into `inbox`. `turn` is for who puts a long one together.
 
-    Where a server repeats a header's value, as it is or as JSON writes it, the name of the
-    variable that it came from stands in its place.
+    What is told here of an answer's status holds no header's value. Messages are given on
+    as they are: their secrets are hidden where they are read.
     """
 
     def __init__(self, inbox: Inbox, address: Address) -> None:
@@ -81,13 +78,9 @@ class Delivery:
         self._inbox = inbox
         self._variables = tuple(dict.fromkeys(address.variables.values()))
         self._redaction = Redaction((*address.headers.values(), *address.secrets.values()))
-        self._masks = tuple(_masks(address.secrets))
 
     async def give(self, message: bytes, number: int | None = None) -> bool:
         """Give a message on. True where it answers the request `number`."""
-        for form, mask in self._masks:
-            if form in message:
-                message = message.replace(form, mask)
         await self._inbox.put(message)
         return number is not None and _is_answer(message, number)
 
@@ -158,11 +151,3 @@ def _named(status: int) -> str:
         return f"{status} ({HTTPStatus(status).phrase})"
     except ValueError:
         return str(status)
-
-
-def _masks(secrets: dict[str, str]) -> Iterator[tuple[bytes, bytes]]:
-    for variable, value in secrets.items():
-        if len(value) >= SHORTEST_SECRET:
-            quoted = json.dumps(value)[1:-1]
-            for form in dict.fromkeys((value, quoted, quoted.replace("/", "\\/"))):
-                yield form.encode(), f"[{variable}]".encode()
