@@ -273,6 +273,22 @@ async def test_no_server_outlives_a_run_that_is_ended(tmp_path: Path, ending: si
     assert code == (128 + ending if ending == signal.SIGTERM else -ending)
 
 
+async def test_a_lazy_skill_is_opened_by_a_call_and_stays_open_when_a_job_goes_on(tmp_path: Path):
+    text = config(skill("far", "hostile_server.py", more="lazyInit = true"))
+    replies = [call("open_far"), call("echo", x=1), DONE, call("echo", x=2), DONE]
+    async with serve_model(replies) as server:
+        ended = await run(tmp_path, server, text)
+        again = await run(tmp_path, server, text, words=("--continue",))
+    assert "open_far" in tools_of(server)
+    assert "echo" not in tools_of(server)
+    assert list(tools_of(server, 1))[: len(tools_of(server))] == list(tools_of(server))
+    assert "echo" in tools_of(server, 1)
+    assert ended.types.index("skillStarting") > ended.types.index("callTools")
+    assert answers_of(ended)[1] == '{"x": 1}'
+    assert list(tools_of(server, 3)) == list(tools_of(server, 1))
+    assert answers_of(again) == ['{"x": 2}']
+
+
 @pytest.mark.parametrize(
     ("trusted", "said", "calls"), [("true", "read is done", 2), ("false", "outcome is unknown", 1)]
 )

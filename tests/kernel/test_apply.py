@@ -47,7 +47,9 @@ from perstack.schema.event import (
     ToolCallsResumed,
     ToolResultsResolved,
 )
+from perstack.schema.expert import Definition, Expert
 from perstack.schema.message import ToolMessage, UserMessage, user_message
+from perstack.schema.skill import McpStdioSkill
 from perstack.schema.tool import OUTCOME_UNKNOWN
 from perstack.schema.usage import NO_USAGE
 from worlds import expert
@@ -86,6 +88,21 @@ def test_a_skill_that_is_lost_stays_so_until_it_is_connected():
     for fact in (SkillConnected(skill_name="y"), SkillDisconnected(skill_name="x", reason="No.")):
         assert apply(state, stamped(state, fact)).lost_skills == {"x": "It ended."}
     assert apply(state, stamped(state, SkillConnected(skill_name="x"))).lost_skills == {}
+
+
+def test_lazy_skills_are_open_in_the_order_they_were_opened_also_in_a_fork():
+    lazy, plain = McpStdioSkill(command="x", lazy_init=True), McpStdioSkill(command="x")
+    asker = Expert(
+        key="asker",
+        name="asker",
+        instruction="Ask.",
+        skills={"a": lazy, "b": lazy, "c": plain},
+    )
+    state = begun(Definition(expert=asker))
+    for name in ("b", "c", "a", "b", "unknown"):
+        state = apply(state, stamped(state, SkillConnected(skill_name=name)))
+    assert state.opened_skills == ("b", "a")
+    assert forked(state, "job", "other").opened_skills == ("b", "a")
 
 
 def test_steps_are_counted_when_the_model_is_asked_and_numbered_when_they_end():

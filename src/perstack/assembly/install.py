@@ -168,7 +168,7 @@ class _Listing:
                 self.warnings.append(f"{expert}: the skill {name}: {event.message}")
 
         around = surroundings(self._request, note)
-        opened = McpSkills({name: skill}, around, taken=())
+        opened = McpSkills({name: skill}, around, taken=(), opened=(name,))
         async with turns, opened:
             server = opened.skills[name]
             if server.problem:

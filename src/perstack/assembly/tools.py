@@ -203,6 +203,7 @@ def toolboxes(
                     surroundings(request, note)._replace(admit=admit),
                     taken={*BASE_TOOLS, *(tool.name for tool in others)},
                     locked=lock.tools_of(definition.expert) if lock else {},
+                    opened=state().opened_skills,
                 )
             )
         return Toolbox(sources, [*delegates, *(questions if may_ask else ())])
@@ -226,7 +227,8 @@ def open_skills(
     """
     from perstack.skills.mcp.skills import McpSkills
 
-    return McpSkills(servers_of(expert), surroundings(request, note), taken=taken)
+    servers = servers_of(expert)
+    return McpSkills(servers, surroundings(request, note), taken=taken, opened=tuple(servers))
 
 
 def unbounded_skills(expert: Expert) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ from perstack.schema.message import (
     ToolMessage,
     ToolResultPart,
 )
+from perstack.schema.skill import McpStdioSkill
 from perstack.schema.tool import (
     BASE_SKILL,
     COMPLETION_TOOL,
@@ -85,15 +86,25 @@ def apply(state: RunState, fact: Fact) -> RunState:
 
 
 def _noted(state: RunState, fact: RuntimeEvent) -> RunState:
-    """What a run runs in changes only which skills it has to do without."""
+    """What a run runs in changes only which skills it has, and has to do without."""
     match fact:
         case SkillDisconnected(skill_name=name, reason=reason, tools_lost=True):
             return replace(state, lost_skills={**state.lost_skills, name: reason or ""})
-        case SkillConnected(skill_name=name) if name in state.lost_skills:
-            left = {other: why for other, why in state.lost_skills.items() if other != name}
-            return replace(state, lost_skills=left)
+        case SkillConnected(skill_name=name):
+            return _connected(state, name)
         case _:
             return state
+
+
+def _connected(state: RunState, name: str) -> RunState:
+    if name in state.lost_skills:
+        left = {other: why for other, why in state.lost_skills.items() if other != name}
+        state = replace(state, lost_skills=left)
+    skill = state.definition.expert.skills.get(name) if state.definition else None
+    is_lazy = isinstance(skill, McpStdioSkill) and skill.lazy_init
+    if is_lazy and name not in state.opened_skills:
+        return replace(state, opened_skills=(*state.opened_skills, name))
+    return state
 
 
 def _awake(state: RunState, fact: RunEvent) -> RunState:

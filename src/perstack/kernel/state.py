@@ -66,7 +66,7 @@ class RunState(Data, kw_only=True):
     of the checkpoint being worked on, which is the id of the event that opened it.
     `last_usage` is the last reply's, and `context_window` that of the model in use, in
     tokens, where it is known. `lost_skills` says why, by the name of each skill whose tools
-    the run has to do without.
+    the run has to do without. `opened_skills` are the lazy ones that are open, in that order.
     """
 
     job_id: str
@@ -88,6 +88,7 @@ class RunState(Data, kw_only=True):
     turn: Turn = Turn()
     todos: tuple[Todo, ...] = ()
     lost_skills: dict[str, str] = {}
+    opened_skills: tuple[str, ...] = ()
     retry_count: int = 0
     retry_wait_ms: int = 0
     usage: Usage = NO_USAGE
@@ -138,6 +139,7 @@ def forked(base: RunState, job_id: str, run_id: str) -> RunState:
         messages=base.messages,
         turn=base.turn,
         todos=base.todos,
+        opened_skills=base.opened_skills,
         step_number=base.step_number,
         last_usage=base.last_usage,
         context_window=base.context_window,

@@ -22,6 +22,16 @@ class Named(NamedTuple):
     tool: str
 
 
+def opener_of(skill: str) -> str:
+    """What the tool is called that opens a lazy skill."""
+    return f"open_{_stem(skill)}"
+
+
+def _stem(skill: str) -> str:
+    """A skill's name as a part of a tool's."""
+    return _UNSAFE.sub("_", skill).strip("_") or "skill"
+
+
 def names_of(
     skills: Iterable[tuple[str, Sequence[str]]], taken: Collection[str]
 ) -> tuple[Named, ...]:
@@ -45,8 +55,7 @@ def names_of(
 def _candidates(skill: str, tool: str) -> Iterable[str]:
     if len(tool) <= MAX_NAME and tool and not _UNSAFE.search(tool):
         yield tool
-    stem = _UNSAFE.sub("_", skill).strip("_") or "skill"
-    plain = f"{stem}__{_UNSAFE.sub('_', tool)}"
+    plain = f"{_stem(skill)}__{_UNSAFE.sub('_', tool)}"
     digest = hashlib.sha256(f"{skill}\0{tool}".encode(errors="replace")).hexdigest()
     if len(plain) <= MAX_NAME and tool.isascii():
         yield plain

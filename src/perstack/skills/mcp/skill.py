@@ -69,7 +69,8 @@ class McpSkill:
     refused. `tools` are those that `pick` and `omit` leave, of the first start, and
     `left_out` says why others are not among them. `admit` is awaited before each start.
     With `locked` they are those of the lock, the server is started by the first call,
-    and a tool that is not the locked one then is refused.
+    and a tool that is not the locked one then is refused. One that `is_lazy` is started
+    by `open`.
     """
 
     def __init__(
@@ -79,6 +80,8 @@ class McpSkill:
         around: Surroundings,
         admit: Callable[[], Awaitable[None]],
         locked: Locked | None = None,
+        *,
+        is_lazy: bool = False,
     ) -> None:
         self.name = name
         self.left_out: list[LeftOut] = []
@@ -91,8 +94,9 @@ class McpSkill:
         self.reports = Reports(name, around.note, self._redaction)
         self._locked = locked
         self.tools = self._offered(() if locked is None else locked.tools)
-        self._life = _Life(0 if locked is None else _NOT_BEGUN)
-        if locked is not None:
+        waits = is_lazy or locked is not None
+        self._life = _Life(_NOT_BEGUN if waits else 0)
+        if waits:
             self._life.fail("")  # over before it began, so that a call starts the first
         self._wanted = anyio.Event()
         self._was_up = False
@@ -117,6 +121,11 @@ class McpSkill:
     async def settled(self) -> None:
         """Return once the server is up, or will not be until it is called."""
         await self._life.settled.wait()
+
+    async def open(self) -> str:
+        """Start a lazy server, if it was not yet. Why it is not running, if that is so."""
+        life = await self._up()
+        return "" if life.session is not None else life.problem
 
     def close(self) -> None:
         """End the server. One that is being started is given up at once."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from perstack.schema.message import TextPart
+from perstack.schema.skill import McpStdioSkill
 from perstack.schema.tool import ToolDefinition, ToolOutput
-from perstack.skills.mcp.names import names_of
+from perstack.skills.mcp.names import names_of, opener_of
 from perstack.skills.mcp.schemas import sendable
 from perstack.skills.mcp.skill import McpSkill
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from perstack.schema.message import Json
-    from perstack.schema.skill import McpSseSkill, McpStdioSkill
+    from perstack.schema.skill import McpSseSkill
     from perstack.schema.tool import Effect
     from perstack.skills.mcp import Surroundings
     from perstack.skills.mcp.changes import Locked
@@ -37,7 +38,9 @@ class McpSkills:
     has failed; one that fails is noted, and takes none of the others down. Leaving
     ends them all, also when cancelled. `taken` are names that no tool of theirs may have.
     `locked` are the tools of skills, by name, whose servers start when they are called,
-    and not before.
+    and not before. Of a lazy skill that is not locked one tool is offered, which opens
+    it; from then on its own tools are offered as well, behind all others. `opened` are
+    lazy skills that are opened on entering, in that order.
     """
 
     def __init__(
@@ -47,16 +50,31 @@ class McpSkills:
         *,
         taken: Collection[str],
         locked: Mapping[str, Locked] = _NOTHING,
+        opened: Sequence[str] = (),
     ) -> None:
         admit = partial(around.admit, len(skills))
+        self._lazy = {
+            name: skill.description or ""
+            for name, skill in skills.items()
+            if isinstance(skill, McpStdioSkill) and skill.lazy_init and name not in locked
+        }
+        self._opened = [name for name in opened if name in self._lazy]
         self._skills = {
-            name: McpSkill(name, skill, around, admit, locked.get(name))
+            name: McpSkill(
+                name,
+                skill,
+                around,
+                admit,
+                locked.get(name),
+                is_lazy=name in self._lazy and name not in self._opened,
+            )
             for name, skill in skills.items()
         }
         self._taken = taken
         self._stack = AsyncExitStack()
         self._named: dict[str, Named] = {}
         self._definitions: dict[str, ToolDefinition] = {}
+        self._openers: set[str] = set()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
@@ -66,6 +84,8 @@ class McpSkills:
             for skill in self._skills.values():
                 await skill.settled()
             self._name()
+            for name in self._opened:
+                self._offer(self._skills[name])
             for skill in self._skills.values():
                 await skill.reports.flush()
             self._stack = opened.pop_all()
@@ -101,26 +121,67 @@ class McpSkills:
         if named is None:
             text = f"There is no tool named {name}."
             return ToolOutput(contents=(TextPart(text=text),), is_error=True)
-        effect = self._definitions[name].effect
-        return await self._skills[named.skill].call(named.tool, args, effect)
+        skill = self._skills[named.skill]
+        if name in self._openers:
+            return await self._open(skill)
+        return await skill.call(named.tool, args, self._definitions[name].effect)
+
+    async def _open(self, skill: McpSkill) -> ToolOutput:
+        """Start a lazy skill, and offer its tools. Asked again, it says what there is."""
+        problem = await skill.open()
+        if problem:
+            text = f"The skill {skill.name} is not running: {problem}"
+            return ToolOutput(contents=(TextPart(text=text),), is_error=True)
+        if skill.name not in self._opened:
+            self._opened.append(skill.name)
+            self._offer(skill)
+        names = [name for name, one in self._named.items() if one.skill == skill.name]
+        tools = ", ".join(name for name in names if name not in self._openers)
+        text = f"The skill {skill.name} is open. From your next reply on you can call: {tools}."
+        if not tools:
+            text = f"The skill {skill.name} is open, and offers no tool."
+        return ToolOutput(contents=(TextPart(text=text),))
 
     def _name(self) -> None:
-        """Give each tool its name, and say so where it is not its own."""
-        skills = self._skills.values()
-        tools = {(skill.name, tool.name): tool for skill in skills for tool in skill.tools}
-        lists = [(skill.name, [tool.name for tool in skill.tools]) for skill in skills]
-        named = names_of(lists, self._taken)
-        for one in named:
-            if one.name != one.tool:
-                self._skills[one.skill].reports.warn(
-                    f"The tool {one.tool[:100]!r} is offered as {one.name}"
-                )
-        self._named = {one.name: one for one in named}
-        self._definitions = {}
-        for one in named:
-            tool = tools[one.skill, one.tool]
-            effect = self._skills[one.skill].effect_of(tool)
-            self._definitions[one.name] = _definition(one, tool, effect)
+        """Offer what is there from the start: every tool, of a lazy skill what opens it."""
+        lists: list[tuple[str, list[str]]] = []
+        for name, skill in self._skills.items():
+            own = [opener_of(name)] if name in self._lazy else [tool.name for tool in skill.tools]
+            lists.append((name, own))
+        for one in names_of(lists, self._taken):
+            if one.skill in self._lazy:
+                self._openers.add(one.name)
+                self._named[one.name] = one
+                self._definitions[one.name] = _opener(one, self._lazy[one.skill])
+            else:
+                self._add(one)
+
+    def _offer(self, skill: McpSkill) -> None:
+        """Offer the tools of a lazy skill behind all others, which keep their names."""
+        taken = {*self._taken, *self._named}
+        for one in names_of([(skill.name, [tool.name for tool in skill.tools])], taken):
+            self._add(one)
+
+    def _add(self, one: Named) -> None:
+        """Offer a tool under its name, and say so where it is not its own."""
+        skill = self._skills[one.skill]
+        if one.name != one.tool:
+            skill.reports.warn(f"The tool {one.tool[:100]!r} is offered as {one.name}")
+        tool = next(tool for tool in skill.tools if tool.name == one.tool)
+        self._named[one.name] = one
+        self._definitions[one.name] = _definition(one, tool, skill.effect_of(tool))
+
+
+def _opener(named: Named, description: str) -> ToolDefinition:
+    """The tool that opens a lazy skill. To open one twice is to open it once."""
+    what = f"Opens the skill {named.skill}. {description.strip()}".strip()
+    return ToolDefinition(
+        skill_name=named.skill,
+        name=named.name,
+        description=f"{what}\nIts tools can be called from the next reply on.",
+        input_schema={"type": "object", "properties": {}},
+        effect="idempotent",
+    )
 
 
 def _definition(named: Named, tool: ServerTool, effect: Effect) -> ToolDefinition:
