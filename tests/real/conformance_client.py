@@ -85,7 +85,7 @@ async def echo(url: str) -> None:
     skill = McpSseSkill(endpoint=url, allow_loopback=True)
     around = Surroundings(Path.cwd(), {}, ignore)
     async with McpSkills({SKILL: skill}, around, taken=()) as source:
-        heard = {tool.name: tool.input_schema for tool in source.skills[SKILL].tools}
+        heard = {tool.name: tool.input_schema for tool in source.skills[SKILL].offer.tools}
         await source.call("json_schema_echo", {"schema": heard["json_schema_2020_12_tool"]})
 
 

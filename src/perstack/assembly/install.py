@@ -181,7 +181,7 @@ class _Listing:
                     input_schema=tool.input_schema,
                     annotations=tool.annotations,
                 )
-                for tool in server.tools
+                for tool in server.offer.tools
             )
 
 

@@ -106,11 +106,11 @@ def server_entry(
         )
     own = {name: named.tool for name, named in opened.names.items()}
     tools = _offered((tool for tool in opened.tools() if tool.skill_name == name), own)
-    entry = replace(entry, tools=tools, left_out=tuple(skill.left_out))
+    entry = replace(entry, tools=tools, left_out=tuple(skill.offer.left_out))
     if tools:
         return entry
     problem = "The server runs, and none of its tools is offered."
-    advice = "Correct pick and omit." if skill.left_out else "It says that it has none."
+    advice = "Correct pick and omit." if skill.offer.left_out else "It says that it has none."
     return replace(entry, is_working=False, problem=problem, advice=advice)
 
 

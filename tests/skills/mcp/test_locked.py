@@ -91,7 +91,7 @@ async def opened(
 async def lock_of(folder: Path, **skills: McpStdioSkill) -> dict[str, Locked]:
     """What these offer, as `perstack install` sees it."""
     async with opened(Told(), folder, {}, **skills) as source:
-        return {name: Locked(skill.tools) for name, skill in source.skills.items()}
+        return {name: Locked(skill.offer.tools) for name, skill in source.skills.items()}
 
 
 async def test_tools_are_those_of_a_run_without_a_lock_and_no_server_is_started(tmp_path: Path):

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import anyio
 
 from perstack.schema.event import SkillConnected, SkillDisconnected, SkillStarting
-from perstack.schema.inventory import LeftOut
 from perstack.schema.message import TextPart
 from perstack.schema.tool import OUTCOME_UNKNOWN, ToolOutput
 from perstack.skills.mcp import CallUntaken, ServerGone, ServerRefused
-from perstack.skills.mcp.changes import changes_of
+from perstack.skills.mcp.life import Life
+from perstack.skills.mcp.offer import Offer
 from perstack.skills.mcp.protocol import LOST, TURNED_AWAY, UNREADABLE, UNTAKEN
 from perstack.skills.mcp.reports import Reports
 from perstack.skills.mcp.results import parts_of
-from perstack.skills.mcp.schemas import schema_problem
 from perstack.skills.mcp.server import server_of
 from perstack.skills.mcp.session import Session
 
@@ -33,31 +32,6 @@ MAX_RESTARTS = 3
 """How often a server that ended is started anew in one run."""
 
 _NOT_BEGUN = -1
-_MAX_REASON = 2000
-
-
-class _Life:
-    """One process of the server, or one session with it, which is up while it has a `session`.
-
-    `problem` says why it ended, `number` counts the restarts before it. One `has_expired`
-    whose session the server ended after it had served: nothing is wrong with the server.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.settled = anyio.Event()
-        self.over = anyio.Event()
-        self.scope = anyio.CancelScope()
-        self.session: Session | None = None
-        self.problem = ""
-        self.has_served = False
-        self.has_expired = False
-
-    def fail(self, reason: str) -> None:
-        """It is of no use any more."""
-        self.problem = self.problem or reason[:_MAX_REASON]
-        self.over.set()
-        self.settled.set()
 
 
 class McpSkill:
@@ -65,12 +39,9 @@ class McpSkill:
 
     Contract: nothing raises for the server's sake. One that cannot be started has no
     tools, and its end is noted with the reason. One that ended later is started anew
-    by the next call, `MAX_RESTARTS` times; a tool that is not the same then is
-    refused. `tools` are those that `pick` and `omit` leave, of the first start, and
-    `left_out` says why others are not among them. `admit` is awaited before each start.
-    With `locked` they are those of the lock, the server is started by the first call,
-    and a tool that is not the locked one then is refused. One that `is_lazy` is started
-    by `open`.
+    by the next call, `MAX_RESTARTS` times; a tool that is not the same then is refused.
+    `admit` is awaited before each start. With `locked` the server is started by the first
+    call, and one that `is_lazy` by `open`.
     """
 
     def __init__(
@@ -84,7 +55,6 @@ class McpSkill:
         is_lazy: bool = False,
     ) -> None:
         self.name = name
-        self.left_out: list[LeftOut] = []
         self._skill = skill
         self._server = server_of(skill, around)
         self._note = around.note
@@ -92,16 +62,13 @@ class McpSkill:
         self._patience = around.patience
         self._redaction = self._server.redaction
         self.reports = Reports(name, around.note, self._redaction)
-        self._locked = locked
-        self.tools = self._offered(() if locked is None else locked.tools)
+        self.offer = Offer(skill, locked, self.reports.warn)
         waits = is_lazy or locked is not None
-        self._life = _Life(_NOT_BEGUN if waits else 0)
+        self._life = Life(_NOT_BEGUN if waits else 0)
         if waits:
             self._life.fail("")  # over before it began, so that a call starts the first
         self._wanted = anyio.Event()
-        self._was_up = False
         self._is_closed = False
-        self._refused: dict[str, str] = {}
         self._listing = anyio.Lock()
 
     async def keep(self) -> None:
@@ -183,7 +150,7 @@ class McpSkill:
             return _failed(f"The skill {self.name} is not running: {life.problem}")
         if problem := await self._listed_anew(life.session):
             return _failed(f"The call was not made. {problem}")
-        if difference := self._refused.get(tool):
+        if difference := self.offer.refused.get(tool):
             return _failed(f"The tool is refused. {difference}")
         try:
             result = await life.session.call(tool, args)
@@ -211,18 +178,18 @@ class McpSkill:
             if not session.have_tools_changed:
                 return ""
             try:
-                self._take(await session.tools())
+                self.offer.take(await session.tools())
             except (ServerGone, ServerRefused, TimeoutError) as error:
                 return self._reason(error)
             return ""
 
-    async def _up(self) -> _Life:
+    async def _up(self) -> Life:
         """The life to call, a new one where the last is over and one is left."""
         life = self._life
         if life.session is not None and life.session.gone is not None:
             life.fail(self._reason(ServerGone(life.session.gone)))
         if life.over.is_set() and not self._is_last(life) and not self._is_closed:
-            life = self._life = _Life(life.number + (not life.has_expired))
+            life = self._life = Life(life.number + (not life.has_expired))
             self._wanted.set()
         await life.settled.wait()
         if life.over.is_set():
@@ -230,12 +197,12 @@ class McpSkill:
             life.problem = life.problem or "It was ended."
         return life
 
-    def _is_last(self, life: _Life) -> bool:
+    def _is_last(self, life: Life) -> bool:
         if life.has_expired:
             return False
-        return life.number >= (MAX_RESTARTS if self._was_up else 0)
+        return life.number >= (MAX_RESTARTS if self.offer.was_listed else 0)
 
-    async def _live(self, life: _Life) -> None:
+    async def _live(self, life: Life) -> None:
         """One life, with its events. Whatever ends it is a reason, and no crash."""
         command, args = self._server.command, self._server.args
         has_begun = False
@@ -262,7 +229,7 @@ class McpSkill:
                         )
                     )
 
-    async def _serve(self, life: _Life) -> None:
+    async def _serve(self, life: Life) -> None:
         began = anyio.current_time()
         transport = self._server.transport(self.reports.stderr, self._patience.stop)
         async with Session(
@@ -283,7 +250,7 @@ class McpSkill:
         shaken = anyio.current_time()
         tools = await session.tools()
         await self._note(self._connected(info, (began, spawned, shaken, anyio.current_time())))
-        self._take(tools)
+        self.offer.take(tools)
 
     def _connected(
         self, info: ServerInfo, times: tuple[float, float, float, float]
@@ -298,48 +265,6 @@ class McpSkill:
             connect_duration_ms=_ms(shaken - began),
             total_duration_ms=_ms(listed - began),
         )
-
-    def _take(self, listed: tuple[ServerTool, ...]) -> None:
-        """The tools of a first start; of a later one, and of those locked, what has changed."""
-        found = {tool.name: tool for tool in reversed(listed)}
-        if not self._was_up:
-            self._was_up = True
-            for name in (*self._skill.pick, *self._skill.omit):
-                if name not in found:
-                    self.reports.warn(f"There is no tool {name!r}, which pick or omit names")
-                    self._leave_out(name, "pick or omit names it, and the server has no such tool")
-            if self._locked is None:
-                self.tools = self._offered(listed)
-                return
-        before = {tool.name: tool for tool in self.tools}
-        is_exact = self._locked is None or self._locked.is_exact
-        self._refused = changes_of(before, found, is_exact=is_exact)
-        hint = "" if self._locked is None else " `perstack install --frozen` shows the difference."
-        for name, difference in self._refused.items():
-            self.reports.warn(f"The tool {name[:100]!r} is refused. {difference}{hint}")
-
-    def _offered(self, listed: tuple[ServerTool, ...]) -> tuple[ServerTool, ...]:
-        """Those of the tools that a model may have, each name once."""
-        found: dict[str, ServerTool] = {}
-        for tool in listed:
-            if found.setdefault(tool.name, tool) is not tool:
-                self.reports.warn(f"The tool {tool.name[:100]!r} is listed twice; the first counts")
-        return tuple(tool for tool in found.values() if self._is_offered(tool))
-
-    def _is_offered(self, tool: ServerTool) -> bool:
-        if self._skill.pick and tool.name not in self._skill.pick:
-            return self._leave_out(tool.name, "pick does not name it")
-        if tool.name in self._skill.omit:
-            return self._leave_out(tool.name, "omit names it")
-        problem = "it has no name" if not tool.name else schema_problem(tool.input_schema)
-        if problem is None:
-            return True
-        self.reports.warn(f"The tool {tool.name[:100]!r} is left out: {problem}")
-        return self._leave_out(tool.name, problem)
-
-    def _leave_out(self, name: str, reason: str) -> bool:
-        self.left_out.append(LeftOut(tool=name, reason=reason))
-        return False
 
     def _reason(self, error: Exception) -> str:
         """Why a life is over. The first line is in words of ours, and what follows may not be."""

@@ -146,7 +146,11 @@ class McpSkills:
         """Offer what is there from the start: every tool, of a lazy skill what opens it."""
         lists: list[tuple[str, list[str]]] = []
         for name, skill in self._skills.items():
-            own = [opener_of(name)] if name in self._lazy else [tool.name for tool in skill.tools]
+            own = (
+                [opener_of(name)]
+                if name in self._lazy
+                else [tool.name for tool in skill.offer.tools]
+            )
             lists.append((name, own))
         for one in names_of(lists, self._taken):
             if one.skill in self._lazy:
@@ -159,7 +163,7 @@ class McpSkills:
     def _offer(self, skill: McpSkill) -> None:
         """Offer the tools of a lazy skill behind all others, which keep their names."""
         taken = {*self._taken, *self._named}
-        for one in names_of([(skill.name, [tool.name for tool in skill.tools])], taken):
+        for one in names_of([(skill.name, [tool.name for tool in skill.offer.tools])], taken):
             self._add(one)
 
     def _add(self, one: Named) -> None:
@@ -167,7 +171,7 @@ class McpSkills:
         skill = self._skills[one.skill]
         if one.name != one.tool:
             skill.reports.warn(f"The tool {one.tool[:100]!r} is offered as {one.name}")
-        tool = next(tool for tool in skill.tools if tool.name == one.tool)
+        tool = next(tool for tool in skill.offer.tools if tool.name == one.tool)
         self._named[one.name] = one
         self._definitions[one.name] = _definition(one, tool, skill.effect_of(tool))
 
