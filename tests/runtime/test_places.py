@@ -151,3 +151,46 @@ async def test_one_that_gives_up_waiting_leaves_its_turn_to_the_next():
             assert scope.cancelled_caught
             await move(toolboxes, house, "modest", 1)
     assert house.opened == ["holder", "modest"]
+
+
+async def test_a_run_that_has_its_places_starts_a_server_anew_though_others_wait():
+    house = House()
+    with anyio.fail_after(20):
+        async with open_toolboxes() as toolboxes, anyio.create_task_group() as tasks:
+            holder = house.tools("holder", MOST_SERVERS)
+            await toolboxes.of("holder", holder.opened)
+            tasks.start_soon(move, toolboxes, house, "waiter", 1)
+            await anyio.wait_all_tasks_blocked()
+            assert holder.admit is not None
+            await holder.admit(MOST_SERVERS)
+            assert house.opened == ["holder"]
+            toolboxes.let_go("holder")
+    assert house.opened == ["holder", "waiter"]
+
+
+async def test_servers_of_a_run_that_were_called_one_after_the_other_start_together():
+    house = House()
+    admitted = list[int]()
+    with anyio.fail_after(20):
+        async with open_toolboxes() as toolboxes, anyio.create_task_group() as tasks:
+            await move(toolboxes, house, "holder", MOST_SERVERS)
+            locked = house.tools("locked", 0)
+            await toolboxes.of("locked", locked.opened)
+
+            async def call(server: int) -> None:
+                assert locked.admit is not None
+                await locked.admit(MOST_SERVERS)
+                admitted.append(server)
+
+            tasks.start_soon(call, 1)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(move, toolboxes, house, "waiter", 1)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(call, 2)
+            await anyio.wait_all_tasks_blocked()
+            toolboxes.let_go("holder")
+            await anyio.wait_all_tasks_blocked()
+            assert sorted(admitted) == [1, 2]
+            assert house.opened == ["holder", "locked"]
+            toolboxes.let_go("locked")
+    assert house.opened == ["holder", "locked", "waiter"]

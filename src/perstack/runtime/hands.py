@@ -82,16 +82,17 @@ class _Kept:
 class Toolboxes:
     """The tools of each run that has moved, by run id.
 
-    A run takes the places of all its servers at once, or waits and holds none, so that no
-    two wait for each other. Where none is free, runs that rest give theirs up, the one
-    that has rested longest first: their servers are ended, and started anew when they move.
+    A run takes the places of all its servers at once, or waits and holds none, and one that
+    has them never waits again: so no two wait for each other. Where none is free, runs that
+    rest give theirs up, the one that has rested longest first: their servers are ended, and
+    started anew when they move.
     """
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
         self._kept: dict[str, _Kept] = {}
         self._up: set[_Kept] = set()
-        self._turn = anyio.Lock()
+        self._queue: list[_Kept] = []
         self._changed = anyio.Event()
 
     async def of(self, run_id: str, open_toolbox: Callable[[Admit], ToolSource]) -> Hands:
@@ -118,7 +119,7 @@ class Toolboxes:
         if kept := self._kept.pop(run_id, None):
             kept.is_resting = True
             self._kept[run_id] = kept  # behind those that have rested for longer
-            self._changed.set()
+            self._tell()
 
     def let_go(self, run_id: str) -> None:
         """The run needs its tools no more. May be called for a run that has none."""
@@ -136,19 +137,35 @@ class Toolboxes:
             await kept.keep(lambda: open_toolbox(partial(self._admit, kept)))
         finally:
             self._up.discard(kept)
-            self._changed.set()
+            self._tell()
 
     async def _admit(self, kept: _Kept, servers: int) -> None:
         """Wait for the places of a run's servers. Whoever came first is served first."""
-        async with self._turn:
-            while not kept.places:
-                taken = sum(each.places for each in self._up)
-                if not taken or taken + servers <= MOST_SERVERS:
-                    kept.places = servers
-                    return
-                self._changed = anyio.Event()
-                self._make_room(servers)
+        if kept.places:
+            return
+        self._queue.append(kept)  # once for each of its servers: all go when one is served
+        try:
+            while not kept.places and not self._is_served(kept, servers):
                 await self._changed.wait()
+        finally:
+            self._queue.remove(kept)
+            self._tell()
+
+    def _is_served(self, kept: _Kept, servers: int) -> bool:
+        """Give a run its places if it is the first and they are free. Else they are made free."""
+        if self._queue[0] is not kept:
+            return False
+        taken = sum(each.places for each in self._up)
+        if taken and taken + servers > MOST_SERVERS:
+            self._make_room(servers)
+            return False
+        kept.places = servers
+        return True
+
+    def _tell(self) -> None:
+        """Wake those who wait for places."""
+        self._changed.set()
+        self._changed = anyio.Event()
 
     def _make_room(self, servers: int) -> None:
         """Close the tools of runs that rest, as many as have to go beside those that are going."""
