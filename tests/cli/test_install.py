@@ -65,6 +65,24 @@ def test_every_expert_is_locked_with_its_delegates_and_what_its_skills_offer(
     assert {each.name for each in tmp_path.iterdir()} == {"perstack.toml", "perstack.lock"}
 
 
+def test_a_base_skill_from_elsewhere_is_locked_with_what_it_serves(tmp_path: Path) -> None:
+    words = [sys.executable, str(SERVERS / "hostile_server.py"), "names"]
+    same = skill("hostile_server.py", "names")
+    command = f"perstackBaseSkillCommand = {json.dumps(words)}\n"
+    write(tmp_path, command + expert("worker", same))
+
+    ended = install(tmp_path)
+
+    assert ended.code == 0, ended.stderr
+    served, own = tools(tmp_path, "worker", "tools"), ["attemptCompletion", "todo", "clearTodo"]
+    assert "attemptCompletion" in served
+    base = tools(tmp_path, "worker", "@perstack/base")
+    assert base == [*own, *(name for name in served if name != "attemptCompletion")]
+    assert install(tmp_path, "--frozen").code == 0
+    write(tmp_path, expert("worker", same))
+    assert "skill @perstack/base: tool echo removed" in install(tmp_path, "--frozen").stderr
+
+
 def test_installing_again_leaves_the_file_as_it_is(tmp_path: Path) -> None:
     write(tmp_path, expert("worker", skill("hostile_server.py")))
     install(tmp_path)

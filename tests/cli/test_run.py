@@ -347,24 +347,38 @@ def test_an_env_file_cannot_send_the_key_of_the_environment_elsewhere(project: P
     assert named.code == 1, "a file that is named is trusted"
 
 
-PINNED = """
+def test_a_base_skill_from_elsewhere_serves_a_run(tmp_path: Path) -> None:
+    command = json.dumps([str(PERSTACK), "base"])
+    config = f'perstackBaseSkillCommand = {command}\n[experts.worker]\ninstruction = "Work."\n'
+    (tmp_path / "perstack.toml").write_text(config, encoding="utf-8")
+    write = {"name": "writeTextFile", "args": {"path": "a.txt", "text": "served"}}
+    replies = [{"calls": [write]}, {"calls": [{"name": "attemptCompletion"}]}, {"text": "Done."}]
+    scenario = {"rules": [{"system": "Work.", "by": "turn", "replies": replies}]}
+    with serving(scenario, tmp_path) as env:
+        ended = perstack("run", "worker", "Go", cwd=tmp_path, env=env)
+
+    assert ended.code == 0, ended.stderr
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "served"
+    [connected] = [event for event in ended.events if event["type"] == "skillConnected"]
+    assert connected["skillName"] == "@perstack/base"
+
+
+ENDPOINT = """
 [experts.helper.skills."@perstack/base"]
-type = "mcpStdioSkill"
-command = "npx"
-packageName = "@perstack/base@0.0.5"
+type = "mcpSseSkill"
+endpoint = "https://example.com/mcp"
 """
 
 
-@pytest.mark.parametrize("lines", ['perstackBaseSkillCommand = ["node", "base.js"]\n', PINNED])
-def test_another_base_skill_is_refused_and_not_replaced(lines: str, project: Path) -> None:
+def test_a_project_with_two_base_skills_is_refused(project: Path) -> None:
     config = project / "perstack.toml"
     text = config.read_text(encoding="utf-8")
-    is_top = lines.startswith("perstack")
-    config.write_text(lines + text if is_top else text + "\n" + lines, encoding="utf-8")
+    command = 'perstackBaseSkillCommand = ["node", "base.js"]\n'
+    config.write_text(command + text + ENDPOINT, encoding="utf-8")
     ended = perstack("run", "helper", "x", cwd=project, env={"ANTHROPIC_API_KEY": "sk-test"})
 
     assert ended.code == 2
-    assert "base skill" in ended.stderr
+    assert "the skill @perstack/base is no program. Leave one of them out" in ended.stderr
 
 
 def test_a_delegates_checkpoint_is_no_place_for_its_coordinator_to_begin(

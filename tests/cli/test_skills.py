@@ -16,6 +16,7 @@ import pytest
 
 from cli.process import PERSTACK, QUIET, Ended, perstack
 from perstack.schema.inventory import Inventory
+from perstack.schema.tool import BASE_TOOLS, OWN_TOOLS
 from perstack.testing import serve_model
 from perstack.testing.scenario import ReplySpec
 
@@ -147,6 +148,31 @@ def test_the_base_tools_that_are_left_out_are_told(tmp_path: Path):
     assert reasons["exec"] == "omit names it"
     assert reasons["todo"] == "pick does not name it"
     assert reasons["nothing"] == "pick or omit names it, and there is no such base tool"
+
+
+def test_a_base_skill_from_elsewhere_is_shown_with_its_server_and_what_is_ours(tmp_path: Path):
+    command = f"perstackBaseSkillCommand = {json.dumps([str(PERSTACK), 'base'])}\n"
+    narrow = OTHERS.replace('pick = ["attemptCompletion", "exec", "nothing"]', 'pick = ["exec"]')
+    ended = listed(tmp_path, command + narrow.replace('omit = ["exec"]', ""), "worker", "--json")
+    base = document(ended)["@perstack/base"]
+    assert base["type"] == "mcpStdioSkill"
+    assert base["command"] == [str(PERSTACK), "base"]
+    assert base["server"]["name"] == "@perstack/base"
+    assert names(base) == ["exec"]
+    whole = document(listed(tmp_path, command + config(), "--json"))["@perstack/base"]
+    assert names(whole) == list(BASE_TOOLS)
+    effects = {tool["name"]: tool["effect"] for tool in whole["tools"]}
+    assert (effects["todo"], effects["readTextFile"]) == ("none", "unknown")
+    left = {each["tool"] for each in whole["leftOut"] if each["reason"] == "Perstack has its own"}
+    assert left == OWN_TOOLS
+
+
+def test_a_base_skill_that_does_not_start_leaves_what_is_ours(tmp_path: Path):
+    ended = listed(tmp_path, 'perstackBaseSkillCommand = ["/nowhere"]\n' + config(), "--json")
+    assert ended.code == 1
+    base = document(ended)["@perstack/base"]
+    assert not base["isWorking"]
+    assert set(names(base)) == OWN_TOOLS
 
 
 def test_a_tool_that_bears_another_name_is_shown_with_its_own(tmp_path: Path):

@@ -508,6 +508,7 @@ def test_a_wrong_name_in_the_base_skills_pick_is_warned_about() -> None:
         'experts."a".skills."@perstack/base".pick[1]: is "readTextfile", no tool of the base '
         'skill; did you mean "readTextFile"?'
     )
+    assert parse_config(text.replace('/base"\npick', '/base@1.0.0"\npick'), "p").warnings == ()
 
 
 def test_a_thousand_problems_are_counted_and_a_hundred_listed() -> None:

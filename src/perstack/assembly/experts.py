@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perstack.assembly.tools import check_base, check_requirements
+from perstack.assembly.base_skill import with_base
+from perstack.assembly.tools import check_requirements
 from perstack.schema.keys import parse_key
 
 if TYPE_CHECKING:
@@ -26,11 +27,9 @@ class Experts:
 
         Raises:
             UnknownExpert: there is none.
-            ConfigurationError: it asks for what this version does not have.
+            ConfigurationError: it has two base skills.
         """
-        expert = self._found(key)
-        check_base(expert, self._request)
-        return expert
+        return with_base(self._found(key), self._request.base_skill_command)
 
     def _found(self, key: str) -> Expert:
         from perstack.config.experts import resolve_expert

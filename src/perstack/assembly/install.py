@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import anyio
 from msgspec.structs import replace
 
+from perstack.assembly.base_skill import own_tools
 from perstack.assembly.experts import Experts
 from perstack.assembly.lock import lock_path
 from perstack.assembly.tools import check_requirements, servers_of, surroundings
@@ -22,7 +23,6 @@ from perstack.schema.lockfile import (
     declaration,
     without_plain_base,
 )
-from perstack.schema.skill import InteractiveSkill
 from perstack.schema.tool import BASE_SKILL
 from perstack.skills.mcp.skills import McpSkills
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from perstack.schema.skill import McpSseSkill, McpStdioSkill
 
 SERVERS_AT_ONCE = 8
+
+_Same: TypeAlias = tuple[bool, bytes]
 
 
 class Survey(NamedTuple):
@@ -132,13 +134,13 @@ class _Listing:
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self._request = request
-        self._wanted: dict[bytes, tuple[str, str, McpStdioSkill | McpSseSkill]] = {}
-        self._tools: dict[bytes, tuple[LockedTool, ...]] = {}
+        self._wanted: dict[_Same, tuple[str, str, McpStdioSkill | McpSseSkill]] = {}
+        self._tools: dict[_Same, tuple[LockedTool, ...]] = {}
 
     def want(self, expert: Expert) -> None:
         """List this Expert's skills."""
         for name, skill in servers_of(expert).items():
-            self._wanted.setdefault(declaration(skill), (expert.name, name, skill))
+            self._wanted.setdefault(_same(name, skill), (expert.name, name, skill))
 
     async def take(self) -> None:
         """Start the servers, and ask each for its tools."""
@@ -152,12 +154,13 @@ class _Listing:
     def tools_of(self, expert: Expert) -> dict[str, tuple[LockedTool, ...]]:
         """What the base skill and each MCP skill of the Expert offer, by skill."""
         servers = servers_of(expert)
-        listed = {name: self._tools[declaration(skill)] for name, skill in servers.items()}
-        return {BASE_SKILL: _base_tools(expert), **listed}
+        listed = {name: self._tools[_same(name, skill)] for name, skill in servers.items()}
+        base = (*_own_tools(expert), *listed.pop(BASE_SKILL, ()))
+        return {BASE_SKILL: base, **listed}
 
     async def _list(
         self,
-        same: bytes,
+        same: _Same,
         expert: str,
         name: str,
         skill: McpStdioSkill | McpSseSkill,
@@ -185,17 +188,14 @@ class _Listing:
             )
 
 
-def _base_tools(expert: Expert) -> tuple[LockedTool, ...]:
-    """The base skill's tools, as many as the Expert leaves of them."""
-    from perstack.base.table import TOOLS
+def _same(name: str, skill: McpStdioSkill | McpSseSkill) -> _Same:
+    """What two skills have in common that offer the same."""
+    return name == BASE_SKILL, declaration(skill)
 
-    narrowed = expert.skills.get(BASE_SKILL)
-    pick, omit = ((), ())
-    if narrowed is not None and not isinstance(narrowed, InteractiveSkill):
-        pick, omit = narrowed.pick, narrowed.omit
-    offered = (tool.definition for tool in TOOLS)
+
+def _own_tools(expert: Expert) -> tuple[LockedTool, ...]:
+    """The base tools that run in our process."""
     return tuple(
         LockedTool(name=tool.name, description=tool.description, input_schema=tool.input_schema)
-        for tool in offered
-        if (not pick or tool.name in pick) and tool.name not in omit
+        for tool in own_tools(expert)
     )

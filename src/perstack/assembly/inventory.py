@@ -16,11 +16,11 @@ from perstack.assembly.skill_entries import (
     server_entry,
     withheld_entries,
 )
-from perstack.assembly.tools import check_requirements, open_skills
+from perstack.assembly.tools import check_requirements, open_skills, servers_of
 from perstack.errors import ConfigurationError
 from perstack.schema.event import SkillConnected, SkillReported, SkillStarting
 from perstack.schema.inventory import ExpertEntry, Inventory
-from perstack.schema.tool import BASE_SKILL, BASE_TOOLS
+from perstack.schema.tool import BASE_SKILL
 from perstack.skills.delegates import delegate_tools
 from perstack.skills.interactive import interactive_tools
 
@@ -110,18 +110,16 @@ async def _skills(definition: Definition, request: RunRequest, heard: _Heard) ->
     """The base skill, and then the declared ones in their order."""
     expert = definition.expert
     found = question_entries(expert) | withheld_entries(expert, request)
-    servers = {
-        name: skill
-        for name, skill in expert.skills.items()
-        if name not in found and name != BASE_SKILL
-    }
-    startable = replace(expert, skills=servers)
+    servers = {name: skill for name, skill in servers_of(expert).items() if name not in found}
+    startable = replace(expert, skills={**servers})
     check_requirements(startable, request)
     others = (*delegate_tools(definition), *interactive_tools(expert))
-    taken = {*BASE_TOOLS, *(tool.name for tool in others)}
+    taken = [tool.name for tool in others]
     async with open_skills(request, startable, heard.note, taken) as opened:
         for name, skill in servers.items():
             entry = server_entry(name, skill, opened, heard.connected.get(name))
             notes = tuple(heard.notes[name][:MAX_NOTES])
             found[name] = replace(entry, notes=notes)
-    return [base_entry(expert), *(found[name] for name in expert.skills if name in found)]
+    base = found.pop(BASE_SKILL) if BASE_SKILL in servers_of(expert) else None
+    others = [found[name] for name in expert.skills if name in found]
+    return [base_entry(expert, base), *others]

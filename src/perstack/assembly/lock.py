@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from perstack.assembly.base_skill import with_base
 from perstack.assembly.tools import servers_of
 from perstack.config.experts import answers
 from perstack.config.source import read_source, shown_path
@@ -119,7 +120,7 @@ def _used(project: Project, key: str) -> list[Expert]:
     while waiting:
         name = parse_key(waiting.pop()).name
         if name in project.experts and name not in found:
-            found[name] = project.experts[name]
+            found[name] = with_base(project.experts[name], project.perstack_base_skill_command)
             waiting += found[name].delegates
     return list(found.values())
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from perstack.assembly.tools import missing_variables, withheld_keys
+from perstack.assembly.base_skill import own_tools, reason_against
+from perstack.assembly.tools import missing_variables, servers_of, withheld_keys
 from perstack.errors import PerstackError
 from perstack.schema.inventory import LeftOut, OfferedTool, SkillEntry, StartUp
+from perstack.schema.lockfile import PLAIN_BASE
 from perstack.schema.skill import InteractiveSkill, McpSseSkill, McpStdioSkill
-from perstack.schema.tool import BASE_SKILL, BASE_TOOLS, DELEGATE_SKILL
+from perstack.schema.tool import BASE_SKILL, BASE_TOOLS, DELEGATE_SKILL, OWN_TOOLS
 from perstack.skills.delegates import delegate_tools
 from perstack.skills.interactive import interactive_tools
 from perstack.skills.mcp.command import arguments_of
@@ -31,25 +33,20 @@ if TYPE_CHECKING:
 _NONE: Mapping[str, str] = {}
 
 
-def base_entry(expert: Expert) -> SkillEntry:
-    """The base tools that the Expert has."""
-    from perstack.base.table import TOOLS
-
-    declared = expert.skills.get(BASE_SKILL)
-    pick: tuple[str, ...] = ()
-    omit: tuple[str, ...] = ()
-    if isinstance(declared, McpStdioSkill | McpSseSkill):
-        pick, omit = declared.pick, declared.omit
-    left_out = {name: "pick does not name it" for name in BASE_TOOLS if pick and name not in pick}
-    left_out |= {name: "omit names it" for name in BASE_TOOLS if name in omit}
-    definitions = [tool.definition for tool in TOOLS if tool.definition.name not in left_out]
-    for name in (*pick, *omit):
-        if name not in BASE_TOOLS:
-            left_out[name] = "pick or omit names it, and there is no such base tool"
-    return SkillEntry(
-        name=BASE_SKILL,
-        type="base",
-        tools=_offered(definitions),
+def base_entry(expert: Expert, served: SkillEntry | None) -> SkillEntry:
+    """The base tools that the Expert has. `served` are those of a server, if there is one."""
+    base = expert.skills.get(BASE_SKILL, PLAIN_BASE)
+    names = [name for name in BASE_TOOLS if served is None or name in OWN_TOOLS]
+    entry = served or SkillEntry(name=BASE_SKILL, type="base")
+    left_out = {left.tool: left.reason for left in entry.left_out}
+    left_out |= {name: why for name in names if (why := reason_against(name, base)) is not None}
+    if served is None and isinstance(base, McpStdioSkill | McpSseSkill):
+        for name in (*base.pick, *base.omit):
+            if name not in BASE_TOOLS:
+                left_out[name] = "pick or omit names it, and there is no such base tool"
+    return replace(
+        entry,
+        tools=(*_offered(own_tools(expert)), *entry.tools),
         left_out=tuple(LeftOut(tool=name, reason=why) for name, why in left_out.items()),
     )
 
@@ -71,9 +68,9 @@ def question_entries(expert: Expert) -> dict[str, SkillEntry]:
 def withheld_entries(expert: Expert, request: RunRequest) -> dict[str, SkillEntry]:
     """The skills that no run starts, for what they require, by name."""
     found: dict[str, SkillEntry] = {}
-    for name, skill in expert.skills.items():
+    for name, skill in servers_of(expert).items():
         missing, keys = missing_variables(skill, request), withheld_keys(skill, request)
-        if name == BASE_SKILL or not (missing or keys):
+        if not (missing or keys):
             continue
         if keys:
             problem = f"It asks for {', '.join(keys)}, the key of the model's provider."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perstack.assembly.base_skill import has_server, own_names, own_tools
 from perstack.errors import ConfigurationError
 from perstack.schema.skill import McpSseSkill, McpStdioSkill
 from perstack.schema.tool import BASE_SKILL, BASE_TOOLS
@@ -86,11 +87,12 @@ def _check_count(expert: Expert) -> None:
 
 
 def servers_of(expert: Expert) -> dict[str, McpStdioSkill | McpSseSkill]:
-    """The skills whose servers are started or reached. The base skill is our own: it has none."""
+    """The skills whose servers are started or reached. The bundled base skill has none."""
     return {
         name: skill
         for name, skill in expert.skills.items()
-        if name != BASE_SKILL and isinstance(skill, McpStdioSkill | McpSseSkill)
+        if isinstance(skill, McpStdioSkill | McpSseSkill)
+        and (name != BASE_SKILL or has_server(skill))
     }
 
 
@@ -130,27 +132,6 @@ def withheld_keys(skill: Skill, request: RunRequest) -> tuple[str, ...]:
     return tuple(variable for variable in _variables(skill) if variable in kept)
 
 
-def check_base(expert: Expert, request: RunRequest) -> None:
-    """The base skill is the one of this package: another one is not quietly replaced by it.
-
-    Raises:
-        ConfigurationError: another one is asked for.
-    """
-    base = expert.skills.get(BASE_SKILL)
-    asked = ""
-    if request.base_skill_command:
-        asked = "perstackBaseSkillCommand"
-    elif isinstance(base, McpSseSkill):
-        asked = f"the endpoint of {BASE_SKILL}"
-    elif isinstance(base, McpStdioSkill) and (base.package_name or "").startswith(f"{BASE_SKILL}@"):
-        asked = f"the version in {base.package_name}"
-    if asked:
-        raise ConfigurationError(
-            f"{expert.key}: {asked} asks for a base skill from elsewhere, which is not in this "
-            "version yet. Leave it out to use the one that comes with this package"
-        )
-
-
 def toolboxes(
     request: RunRequest, functions: Mapping[str, Sequence[FunctionTool]], lock: Lock | None = None
 ) -> OpenToolbox:
@@ -173,17 +154,10 @@ def toolboxes(
         from perstack.skills.interactive import interactive_tools
         from perstack.skills.toolbox import Toolbox
 
-        narrowed = definition.expert.skills.get(BASE_SKILL)
-        pick, omit = (
-            (narrowed.pick, narrowed.omit)
-            if isinstance(narrowed, McpStdioSkill | McpSseSkill)
-            else ((), ())
-        )
         base = BaseTools(
             workspace=request.workspace,
             todos=lambda: state().todos,
-            pick=pick,
-            omit=omit,
+            omit={*BASE_TOOLS} - {tool.name for tool in own_tools(definition.expert)},
             environ=request.environ,
         )
         delegates = delegate_tools(definition)
@@ -201,7 +175,7 @@ def toolboxes(
                 McpSkills(
                     servers,
                     surroundings(request, note)._replace(admit=admit),
-                    taken={*BASE_TOOLS, *(tool.name for tool in others)},
+                    taken=[tool.name for tool in others],
                     locked=lock.tools_of(definition.expert) if lock else {},
                     opened=state().opened_skills,
                 )
@@ -215,11 +189,12 @@ def surroundings(request: RunRequest, note: Note) -> Surroundings:
     """What the servers of a request's skills are started in."""
     from perstack.skills.mcp import Surroundings
 
-    return Surroundings(request.workspace, request.environ, note, keys=_keys(request))
+    keys = _keys(request)
+    return Surroundings(request.workspace, request.environ, note, keys=keys, own=own_names)
 
 
 def open_skills(
-    request: RunRequest, expert: Expert, note: Note, taken: Collection[str] = BASE_TOOLS
+    request: RunRequest, expert: Expert, note: Note, taken: Collection[str]
 ) -> McpSkills:
     """The MCP skills of an Expert alone, not yet entered, and started whatever a lock says.
 

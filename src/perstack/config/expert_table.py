@@ -81,10 +81,14 @@ def _tool_names(expert: dict[str, object], place: Place) -> Iterator[tuple[str, 
 
 
 def _base_names(expert: dict[str, object], place: Place) -> None:
+    """What narrows the bundled base skill names tools of it. One from elsewhere may have others."""
     skills = cast("dict[str, dict[str, object]]", expert.get("skills", {}))
+    base = skills.get(BASE_SKILL, {})
+    if base.get("packageName") != BASE_SKILL:
+        return
     for key in ("pick", "omit"):
         there = place.at("skills").at(BASE_SKILL).at(key)
-        for index, name in enumerate(cast("list[str]", skills.get(BASE_SKILL, {}).get(key, []))):
+        for index, name in enumerate(cast("list[str]", base.get(key, []))):
             if name not in BASE_TOOLS:
                 hint = did_you_mean(name, BASE_TOOLS)
                 there.item(index).warn(f"is {quoted(name)}, no tool of the base skill{hint}")

@@ -81,9 +81,8 @@ class Expert:
             if name not in BASE_TOOLS:
                 hint = did_you_mean(name, BASE_TOOLS)
                 raise UsageError(f"base_tools: {quoted(name)} is no tool of the base skill{hint}")
-        omit = [name for name in BASE_TOOLS if name not in names]
         base = {"type": "mcpStdioSkill", "command": "npx", "packageName": BASE_SKILL}
-        return {**base, "omit": omit}
+        return {**base, "pick": list(names)} if names else {**base, "omit": list(BASE_TOOLS)}
 
 
 def _skill_table(skill: Skill | Mapping[str, object]) -> dict[str, object]:

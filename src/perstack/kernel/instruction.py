@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from perstack.schema.expert import Definition
+from perstack.schema.tool import BASE_SKILL
 
 PREAMBLE = """\
 You work in a loop: you reply, your tool calls are made, and you see their results.
@@ -54,7 +55,8 @@ def loss_of(lost_skills: Mapping[str, str]) -> str:
     if not lost_skills:
         return ""
     lines = "\n".join(
-        f"- {name}: {_first_line(reason)} Its tools cannot be used."
+        f"- {name}: {_first_line(reason)} Its tools cannot be used"
+        f"{', but for those of the todo list and attemptCompletion' * (name == BASE_SKILL)}."
         for name, reason in lost_skills.items()
     )
     return f"\n# Skills that are not running\n\n{lines}\n"

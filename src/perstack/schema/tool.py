@@ -53,6 +53,9 @@ WRITING_TOOLS = frozenset(
         "deleteDirectory",
     }
 )
+OWN_TOOLS = TODO_TOOLS | {COMPLETION_TOOL}
+"""Base tools that run in our process, whoever serves the others: a run is told by their answers."""
+
 ORDERED_TOOLS = TODO_TOOLS | WRITING_TOOLS
 """Base tools whose calls run in the order of the reply."""
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perstack.schema.event import RuntimeEvent
+    from perstack.schema.skill import Skill
     from perstack.skills.mcp.protocol import ServerTool
 
 Note: TypeAlias = "Callable[[RuntimeEvent], Awaitable[None]]"
@@ -48,12 +49,18 @@ async def _at_once(_: int) -> None:
     """Whoever asks may."""
 
 
+def _none(_name: str, _skill: Skill) -> Collection[str]:
+    """A skill's tools are its server's."""
+    return ()
+
+
 class Surroundings(NamedTuple):
     """What the servers of one run are started in.
 
     `environ` is what a server's environment is chosen from, and `keys` name its variables
     of models' providers. `note` writes into the run's log. `admit` is awaited before a
-    server is started, with how many the run has.
+    server is started, with how many the run has. `own` gives the names of a skill's tools
+    that its server does not have a say in, since they run in our process.
     """
 
     workspace: Path
@@ -62,6 +69,7 @@ class Surroundings(NamedTuple):
     admit: Admit = _at_once
     keys: Collection[str] = ()
     patience: Patience = Patience()
+    own: Callable[[str, Skill], Collection[str]] = _none
 
 
 class ServerGone(Exception):

@@ -7,11 +7,14 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from perstack.schema.tool import BASE_SKILL, BASE_TOOLS
+
 MAX_NAME = 64
 """Of a tool's name on every vendor's wire, which takes letters, digits, '-' and '_'."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _DIGEST = 8
+_NOBODY = ""
 
 
 class Named(NamedTuple):
@@ -39,15 +42,17 @@ def names_of(
 
     `skills` are in the order they are declared, each with its tools in its server's
     order. The first has a name; `taken` are those of others than MCP skills, who
-    keep them. Asking twice gives the same names. A second tool of one name in one
-    skill gets none: nobody could say which is meant.
+    keep them, and the base tools' are for the base skill alone. Asking twice gives the
+    same names. A second tool of one name in one skill gets none: nobody could say which
+    is meant.
     """
-    used = set(taken)
+    kept = {**dict.fromkeys(BASE_TOOLS, BASE_SKILL), **dict.fromkeys(taken, _NOBODY)}
     named: list[Named] = []
     for skill, tools in skills:
         for tool in dict.fromkeys(tools):
-            name = next(name for name in _candidates(skill, tool) if name not in used)
-            used.add(name)
+            free = (name for name in _candidates(skill, tool) if kept.get(name, skill) == skill)
+            name = next(free)
+            kept[name] = _NOBODY
             named.append(Named(name, skill, tool))
     return tuple(named)
 

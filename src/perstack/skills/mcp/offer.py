@@ -23,7 +23,8 @@ class Offer:
     `tools` are those that `pick` and `omit` leave: of the lock, else of the first list
     that the server gave. `left_out` says why others are not among them, and `refused`,
     by name, why one may not be called any more: the server describes it otherwise now.
-    `was_listed`: the server has given a list. `warn` gets a sentence of each oddity.
+    `was_listed`: the server has given a list. `warn` gets a sentence of each oddity. `own`
+    are names whose tools are not the server's, whatever it lists.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Offer:
         skill: McpStdioSkill | McpSseSkill,
         locked: Locked | None,
         warn: Callable[[str], None],
+        own: Collection[str] = (),
     ) -> None:
         self.left_out: list[LeftOut] = []
         self.refused: dict[str, str] = {}
@@ -38,6 +40,7 @@ class Offer:
         self._pick, self._omit = skill.pick, skill.omit
         self._locked = locked
         self._warn = warn
+        self._own = own
         self.tools = self._chosen(() if locked is None else locked.tools)
 
     def take(self, listed: tuple[ServerTool, ...]) -> None:
@@ -58,7 +61,7 @@ class Offer:
 
     def _tell_of_strangers(self, known: Collection[str]) -> None:
         for name in (*self._pick, *self._omit):
-            if name not in known:
+            if name not in known and name not in self._own:
                 self._warn(f"There is no tool {name!r}, which pick or omit names")
                 self._leave_out(name, "pick or omit names it, and the server has no such tool")
 
@@ -68,9 +71,13 @@ class Offer:
         for tool in listed:
             if found.setdefault(tool.name, tool) is not tool:
                 self._warn(f"The tool {tool.name[:_SHOWN]!r} is listed twice; the first counts")
+        if own := ", ".join(name for name in found if name in self._own):
+            self._warn(f"Of the server's tools, {own} are left out: Perstack has its own")
         return tuple(tool for tool in found.values() if self._is_chosen(tool))
 
     def _is_chosen(self, tool: ServerTool) -> bool:
+        if tool.name in self._own:
+            return self._leave_out(tool.name, "Perstack has its own")
         if self._pick and tool.name not in self._pick:
             return self._leave_out(tool.name, "pick does not name it")
         if tool.name in self._omit:

@@ -62,7 +62,7 @@ class McpSkill:
         self._patience = around.patience
         self._redaction = self._server.redaction
         self.reports = Reports(name, around.note, self._redaction)
-        self.offer = Offer(skill, locked, self.reports.warn)
+        self.offer = Offer(skill, locked, self.reports.warn, around.own(name, skill))
         waits = is_lazy or locked is not None
         self._life = Life(_NOT_BEGUN if waits else 0)
         if waits:
