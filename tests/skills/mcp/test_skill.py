@@ -320,6 +320,17 @@ async def test_tools_that_a_server_changes_are_refused_before_the_next_call(tmp_
     assert told.warnings().count("'sly' is refused") == 1
 
 
+@pytest.mark.hostile
+async def test_tools_that_changed_are_refused_though_the_server_would_not_list_them_at_first(
+    tmp_path: Path,
+):
+    async with opened(Told(), tmp_path, a=changing(tmp_path / "starts")) as source:
+        await source.call("sulk", {})
+        answers = [text(await source.call("sly", {})) for _ in range(2)]
+    assert "The call was not made." in answers[0]
+    assert answers[1].startswith("The tool is refused. ")
+
+
 async def test_stderr_is_noted_within_bounds_and_without_secrets(tmp_path: Path):
     told = Told()
     environ = {**ENVIRON, "SERVICE_KEY": "a-secret-of-mine"}

@@ -162,21 +162,17 @@ class Session:
         return self._info(welcome.server_info, welcome.protocol_version)
 
     async def tools(self) -> tuple[ServerTool, ...]:
-        """All its tools, as it orders them, within the caps; what is left out is told."""
-        listing = Listing(self._say, self._redaction)
-        self._talk.have_tools_changed = False
-        with self._talk.limit(self._patience.listing, "did not list its tools"):
-            cursor: str | None = None
-            for _ in range(MAX_PAGES):
-                params: Json = {} if cursor is None else {"cursor": cursor}
-                answer = await self._talk.ask(_LIST, params, self._meta)
-                page = _read(_page, answer, _LIST)
-                cursor = page.next_cursor
-                if not listing.add(page.tools) or cursor is None:
-                    break
-            else:
-                self._say("warning", f"Only the first {MAX_PAGES} pages of tools were read.")
-        return tuple(tool for tool in listing.tools if self._is_admitted(tool))
+        """All its tools, as it orders them, within the caps; what is left out is told.
+
+        Where they cannot be had, that they have changed is still to be found out.
+        """
+        had_changed, self._talk.have_tools_changed = self._talk.have_tools_changed, False
+        try:
+            listed = await self._listed()
+        except BaseException:
+            self._talk.have_tools_changed |= had_changed
+            raise
+        return tuple(tool for tool in listed if self._is_admitted(tool))
 
     async def call(self, name: str, args: Json) -> CallResult:
         """What the tool answers.
@@ -194,12 +190,28 @@ class Session:
                 if refused.code != HEADER_MISMATCH or not self._meta:
                     raise
                 await self.tools()  # what has to stand in the headers may be listed anew
+                self._talk.have_tools_changed = True  # nobody has compared them yet
                 answer = await self._talk.ask(_CALL, params, self._meta, has_progress=True)
         result = _read(_result, answer, _CALL, most=None)
         if result.result_type not in {None, "complete"}:
             raise ServerRefused(UNREADABLE, "The tool wants input that nobody here can give.")
         content = tuple(_optional(_blocks, result.content) or ())
         return CallResult(content, self._data(result, content), is_error=bool(result.is_error))
+
+    async def _listed(self) -> tuple[ServerTool, ...]:
+        listing = Listing(self._say, self._redaction)
+        with self._talk.limit(self._patience.listing, "did not list its tools"):
+            cursor: str | None = None
+            for _ in range(MAX_PAGES):
+                params: Json = {} if cursor is None else {"cursor": cursor}
+                answer = await self._talk.ask(_LIST, params, self._meta)
+                page = _read(_page, answer, _LIST)
+                cursor = page.next_cursor
+                if not listing.add(page.tools) or cursor is None:
+                    break
+            else:
+                self._say("warning", f"Only the first {MAX_PAGES} pages of tools were read.")
+        return listing.tools
 
     def _data(self, result: Result, content: tuple[Json, ...]) -> object:
         """The data beside an answer's content, which say the same again where both are there."""
