@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -54,6 +55,8 @@ ESCAPES = {
     "URL": lambda key: quote(key, safe=""),
     "URL, every letter": lambda key: "".join(f"%{byte:02x}" for byte in key.encode()),
     "URL twice": lambda key: quote(quote(key, safe=""), safe=""),
+    "HTML": html.escape,
+    "HTML by numbers": lambda key: html.escape(key).replace("&#x27;", "&#39;"),
     "hex": lambda key: key.encode().hex(),
     "HEX": lambda key: key.encode().hex().upper(),
     "base64": lambda key: base64.b64encode(key.encode()).decode(),
@@ -64,7 +67,9 @@ ESCAPES = {
 
 
 @pytest.mark.parametrize("escape", ESCAPES)
-@pytest.mark.parametrize("key", ["canary-0123456789abcdef", 'ca"na\ry of/mine+and%more ~\n2nd'])
+@pytest.mark.parametrize(
+    "key", ["canary-0123456789abcdef", 'ca"na\ry of/mine+and%more ~\n2nd', "a<b>&'c'\"d\""]
+)
 def test_a_secret_is_hidden_however_it_is_escaped(key: str, escape: str):
     said = f"<{ESCAPES[escape](key)}>"
     hidden = Redaction([("KEY", key)]).hidden(said)
@@ -137,6 +142,53 @@ def test_the_value_of_a_place_and_of_what_every_server_gets_is_no_secret(tmp_pat
         "pass%2Fword",
         "pass/word",
     ]
+
+
+TOKEN = "ntn_4f8a9c0123456789abcdef"
+LINES = "-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (json.dumps({"Authorization": f"Bearer {TOKEN}", "Version": "2022-06-28"}), TOKEN),
+        (json.dumps({"type": "account", "private_key": LINES}), LINES),
+        (json.dumps({"servers": [{"password": "hunter-2"}]}), "hunter-2"),
+        (json.dumps([f"https://me:{TOKEN}@example.com"]), TOKEN),
+        (f'"{TOKEN}"', TOKEN),
+        (f"Bearer {TOKEN}", TOKEN),
+        (f"https://example.com/mcp?apiKey={TOKEN}&more=1", TOKEN),
+        ("https://example.com/mcp?token=hunter%2d2", "hunter-2"),
+        ("Server=db-01.example.com;User Id=sa;Password=hunter-2;", "hunter-2"),
+    ],
+)
+def test_a_secret_is_hidden_when_it_is_told_without_what_was_around_it(value: str, said: str):
+    hidden = Redaction(secrets_of({"CONFIG": value}, ["CONFIG"])).hidden(f"It is not {said}")
+    assert set(hidden.split()) == {"It", "is", "not", "[CONFIG]"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        json.dumps({"Authorization": f"Bearer {TOKEN}", "Version": "2022-06-28", "n": 1234567890}),
+        "Server=db-01.eu-west-1.example.com;User Id=administrator;Password=hunter-2;",
+        "https://example.com/a/long/path/to/version-1?page=1234567890",
+        "{" * 100_000,
+    ],
+)
+def test_what_stands_around_a_secret_is_none(value: str):
+    said = (
+        "2022-06-28 db-01.eu-west-1.example.com administrator Bearer Version Authorization "
+        "https://example.com/a/long/path/to/version-1 1234567890 {{{{{{{{{{"
+    )
+    assert Redaction(secrets_of({"CONFIG": value}, ["CONFIG"])).hidden(said) == said
+
+
+def test_keys_that_are_the_same_without_a_secret_stay_two():
+    key = "canary-0123456789"
+    table = {key: 1, key.encode().hex(): 2, "[KEY]": 3}
+    hidden = Redaction([("KEY", key)]).data(table)
+    assert hidden == {"[KEY]'": 1, "[KEY]''": 2, "[KEY]": 3}
 
 
 async def test_a_line_that_was_not_read_whole_is_left_out():

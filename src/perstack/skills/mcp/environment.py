@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from perstack.base.environment import (
     exec_environment,
@@ -13,6 +11,7 @@ from perstack.base.environment import (
     without_secrets,
 )
 from perstack.skills.mcp.command import FETCHERS, program_name
+from perstack.skills.mcp.pieces import pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from perstack.schema.skill import McpStdioSkill
 
 _SHORTEST_KEY = 8
-_SHORTEST_TOKEN = 20
-_USERINFO = re.compile(r"//([^\s/]*)@")
 
 PACKAGE_SETTINGS = frozenset(
     {
@@ -66,8 +63,8 @@ def secrets_of(env: Mapping[str, str], required: Iterable[str]) -> Iterator[tupl
     """What of a server's environment may not be repeated: (name of the variable, value).
 
     All that is required is taken for a secret, but what every server gets and the path
-    of something that exists. Of an address the password is one by itself, also where the
-    address is a package setting.
+    of something that exists. So are the pieces of it that are secrets by themselves, also
+    where it is a package setting with a password in its address.
     """
     settings = [n for n, v in env.items() if n.upper() in PACKAGE_SETTINGS and has_userinfo(v)]
     for name in (*required, *settings):
@@ -75,17 +72,7 @@ def secrets_of(env: Mapping[str, str], required: Iterable[str]) -> Iterator[tupl
         if name in exec_environment({name: value}, {}) or _is_place(value):
             continue
         yield name, value
-        for secret in _userinfo(value):
-            yield from ((name, secret), (name, unquote(secret)))
-
-
-def _userinfo(addresses: str) -> Iterator[str]:
-    """The passwords in the addresses of a value, and what may be one in the place of a user."""
-    for found in _USERINFO.findall(addresses):
-        user, _, password = found.partition(":")
-        yield password
-        if len(user) >= _SHORTEST_TOKEN:
-            yield user
+        yield from ((name, piece) for piece in pieces_of(value) if not _is_place(piece))
 
 
 def _is_place(value: str) -> bool:

@@ -42,7 +42,8 @@ class Redaction:
 
     Guarantee: no value of at least `SHORTEST` characters is left, as it is, with any of
     its characters escaped as JSON, Python or a URL escapes them, also several times over
-    (`\n`, `\u0041`, `\x41`, `%41`), in hex, or in base64, alone or within something longer.
+    (`\n`, `\u0041`, `\x41`, `%41`), as HTML has it, in hex, or in base64, alone or within
+    something longer.
     The same holds for each line of a value of several. A server that means to tell a
     value can still do so in a code of its own. Where there is nothing to hide, it costs
     nothing.
@@ -113,9 +114,18 @@ class Redaction:
             items = cast("list[object]", value)
             return [self.data(item, depth - 1) for item in items] if depth else None
         if isinstance(value, dict):
-            table = cast("dict[str, object]", value).items()
-            return {self.hidden(k): self.data(v, depth - 1) for k, v in table} if depth else None
+            return self._table(cast("dict[str, object]", value), depth) if depth else None
         return value
+
+    def _table(self, table: dict[str, object], depth: int) -> dict[str, object]:
+        """Two keys that are the same without secrets stay two."""
+        found: dict[str, object] = {}
+        for key, value in table.items():
+            name = self.hidden(key)
+            while name in found or (name != key and name in table):
+                name += "'"
+            found[name] = self.data(value, depth - 1)
+        return found
 
     @cached_property
     def _forms(self) -> dict[str, str]:
@@ -188,6 +198,10 @@ def _forms(secret: str) -> Iterator[str]:
     yield " ".join(secret.split())  # as it stands once a text is on one line
     for coded in (_quoted(secret), json.dumps(secret, ensure_ascii=False)[1:-1]):
         yield from (coded, coded.replace("/", r"\/"), _quoted(coded), _quoted(_quoted(coded)))
+    html = secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    yield html
+    yield html.replace('"', "&quot;").replace("'", "&#x27;")
+    yield html.replace('"', "&quot;").replace("'", "&#39;")
     yield quote(raw, safe="")
     yield quote_plus(raw)
     yield raw.hex()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from perstack.schema.skill import McpStdioSkill
 from perstack.skills.mcp.command import arguments_of, command_of, is_installed
 from perstack.skills.mcp.environment import secrets_of, server_environment
+from perstack.skills.mcp.pieces import pieces_of
 from perstack.skills.mcp.redaction import Redaction
 from perstack.skills.mcp.stdio import StdioTransport
 
@@ -70,7 +71,9 @@ class Remote:
 
     def __init__(self, address: Address) -> None:
         self.command = address.shown
-        self.redaction = Redaction(address.secrets.items())
+        secrets = address.secrets.items()
+        pieces = ((name, piece) for name, value in secrets for piece in pieces_of(value))
+        self.redaction = Redaction((*secrets, *pieces))
         self._address = address
 
     def transport(self, _on_stderr: Callable[[str], None], stop: float) -> OpenTransport:
