@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ import pytest
 from base.kit import Told, calls_in, is_alive, open_descriptors
 from conftest import living_children
 from perstack.base.lifeline import LIFELINE
+from perstack.base.watcher import end
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -127,6 +129,38 @@ async def test_a_killed_process_takes_its_commands_and_its_watcher_along(
                 process.send_signal(number)
                 assert process.wait(SECONDS) == -number
                 assert all(has_ended(pidfd) for pidfd in left)
+
+
+def test_a_watcher_ends_what_is_marked_where_the_system_has_no_descriptors_for_processes(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def refuse(_pid: int) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    environ = {"PATH": os.environ["PATH"], "MARK": "7.1"}
+    with (
+        subprocess.Popen(["sleep", "99"], env=environ, start_new_session=True) as process,
+        held([process.pid]) as [left],
+    ):
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+        end(process.pid, b"MARK=8.")
+        assert not has_ended(left, 0)
+        end(process.pid, b"MARK=7.")
+        assert has_ended(left)
+
+
+def test_a_keeper_goes_on_where_a_group_is_another_users():
+    script = """
+import os
+from perstack.base.keeper import kill_group
+if os.getuid() == 0:
+    os.setuid(65534)
+kill_group(1, 0)
+"""
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, env=environ, capture_output=True, check=False)
+    assert ended.stderr == b""
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -75,8 +76,17 @@ class Custody:
 
 
 def can_keep() -> bool:
-    """Whether this system has what a keeper takes, all of it Linux's."""
-    return can_watch() and hasattr(os, "memfd_create") and hasattr(os, "pidfd_open")
+    """Whether this system has what a keeper takes, all of it Linux's.
+
+    An older kernel, or a sandbox, may refuse a descriptor for a process.
+    """
+    if not (can_watch() and hasattr(os, "memfd_create") and hasattr(os, "pidfd_open")):
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        return error.errno not in {errno.ENOSYS, errno.EPERM}
+    return True
 
 
 def _packed(launch: Launch) -> bytes:

@@ -147,9 +147,12 @@ def children_of(parent: int) -> list[int]:
 def kill_group(leader: int, number: int) -> None:
     """Signal a child's group. It may not be there yet: then the child alone."""
     try:
-        os.killpg(leader, number)
-    except ProcessLookupError:
-        os.kill(leader, number)
+        try:
+            os.killpg(leader, number)
+        except ProcessLookupError:
+            os.kill(leader, number)
+    except PermissionError:
+        return  # it has become another user's; what else there is can still be ended
 
 
 if __name__ == "__main__":

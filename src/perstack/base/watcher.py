@@ -59,14 +59,21 @@ def end(pid: int, mark: bytes) -> None:
 
     A command starts in a session of its own, so nobody else's process is in such a group.
     """
-    with contextlib.suppress(OSError):
+    try:
         pidfd = os.pidfd_open(pid)
-        try:
+    except (AttributeError, OSError):
+        pidfd = None  # it has ended, or the system has no such descriptors
+    try:
+        with contextlib.suppress(OSError):
             group = os.getpgid(pid)
             if is_marked(pid, mark):  # the id may have passed to another process
                 os.killpg(group, signal.SIGKILL)
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        finally:
+                if pidfd is None:
+                    os.kill(pid, signal.SIGKILL)
+                else:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    finally:
+        if pidfd is not None:
             os.close(pidfd)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import select
@@ -235,6 +236,22 @@ async def test_a_server_whose_keeper_was_killed_is_found_by_its_mark():
             os.kill(int(status.rpartition(")")[2].split()[1]), signal.SIGKILL)
             with pytest.raises(ServerGone, match="signal 9"):
                 await one.call("slow", {})
+        assert not any(is_alive(pid) for pid in pids)
+
+
+@linux
+async def test_where_the_system_has_no_descriptors_for_processes_a_server_has_no_keeper(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def refuse(_pid: int) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with nothing_left():
+        async with started("orphan") as one:
+            pids = await pids_of(one)
+            status = await anyio.Path("/proc", str(pids[0]), "stat").read_text()
+            assert int(status.rpartition(")")[2].split()[1]) == os.getpid()
         assert not any(is_alive(pid) for pid in pids)
 
 
