@@ -289,6 +289,27 @@ async def test_a_lazy_skill_is_opened_by_a_call_and_stays_open_when_a_job_goes_o
     assert answers_of(again) == ['{"x": 2}']
 
 
+async def test_a_run_that_moves_again_finds_out_whether_a_lost_skill_is_still_lost(tmp_path: Path):
+    counter = tmp_path / "no-such-folder" / "starts"  # without it the server ends at once
+    people = '\n[experts.worker.skills.people]\ntype = "interactiveSkill"\n'
+    ask = '[experts.worker.skills.people.tools.askUser]\ninputJsonSchema = \'{"type": "object"}\'\n'
+    text = config(
+        skill("far", "changing_server.py", str(counter), more="lazyInit = true"), people + ask
+    )
+    async with serve_model([call("open_far"), call("askUser"), DONE]) as server:
+        await run(tmp_path, server, text)
+        counter.parent.mkdir()
+        with anyio.fail_after(120):
+            await anyio.run_process(
+                [str(PERSTACK), "run", "worker", "--continue", "-i", "Yes."],
+                cwd=tmp_path,
+                env=QUIET | server.variables,
+            )
+    lost = ["far: The server ended" in json.dumps(one.json["system"]) for one in server.requests]
+    assert lost == [False, True, False]
+    assert "starts" in tools_of(server, 2)
+
+
 @pytest.mark.parametrize(
     ("trusted", "said", "calls"), [("true", "read is done", 2), ("false", "outcome is unknown", 1)]
 )

@@ -178,6 +178,7 @@ def toolboxes(
                     taken=[tool.name for tool in others],
                     locked=lock.tools_of(definition.expert) if lock else {},
                     opened=state().opened_skills,
+                    lost=state().lost_skills,
                 )
             )
         return Toolbox(sources, [*delegates, *(questions if may_ask else ())])

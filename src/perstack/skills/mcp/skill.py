@@ -40,8 +40,8 @@ class McpSkill:
     Contract: nothing raises for the server's sake. One that cannot be started has no
     tools, and its end is noted with the reason. One that ended later is started anew
     by the next call, `MAX_RESTARTS` times; a tool that is not the same then is refused.
-    `admit` is awaited before each start. With `locked` the server is started by the first
-    call, and one that `is_lazy` by `open`.
+    `admit` is awaited before each start. One that `waits` is started by the first call, or
+    by `open`. `locked` are the tools that it is held to.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class McpSkill:
         admit: Callable[[], Awaitable[None]],
         locked: Locked | None = None,
         *,
-        is_lazy: bool = False,
+        waits: bool = False,
     ) -> None:
         self.name = name
         self._skill = skill
@@ -63,7 +63,6 @@ class McpSkill:
         self._redaction = self._server.redaction
         self.reports = Reports(name, around.note, self._redaction)
         self.offer = Offer(skill, locked, self.reports.warn, around.own(name, skill))
-        waits = is_lazy or locked is not None
         self._life = Life(_NOT_BEGUN if waits else 0)
         if waits:
             self._life.fail("")  # over before it began, so that a call starts the first

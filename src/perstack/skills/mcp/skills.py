@@ -40,7 +40,8 @@ class McpSkills:
     `locked` are the tools of skills, by name, whose servers start when they are called,
     and not before. Of a lazy skill that is not locked one tool is offered, which opens
     it; from then on its own tools are offered as well, behind all others. `opened` are
-    lazy skills that are opened on entering, in that order.
+    lazy skills that are opened on entering, in that order. `lost` are skills that the run
+    has had to do without: whatever else holds of them, entering finds out whether it still has.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class McpSkills:
         taken: Collection[str],
         locked: Mapping[str, Locked] = _NOTHING,
         opened: Sequence[str] = (),
+        lost: Collection[str] = (),
     ) -> None:
         admit = partial(around.admit, len(skills))
         self._lazy = {
@@ -58,7 +60,8 @@ class McpSkills:
             for name, skill in skills.items()
             if isinstance(skill, McpStdioSkill) and skill.lazy_init and name not in locked
         }
-        self._opened = [name for name in opened if name in self._lazy]
+        wanted = (*opened, *(name for name in lost if name not in opened))
+        self._opened = [name for name in wanted if name in self._lazy]
         self._skills = {
             name: McpSkill(
                 name,
@@ -66,7 +69,8 @@ class McpSkills:
                 around,
                 admit,
                 locked.get(name),
-                is_lazy=name in self._lazy and name not in self._opened,
+                waits=name not in lost
+                and (name in locked or (name in self._lazy and name not in self._opened)),
             )
             for name, skill in skills.items()
         }
