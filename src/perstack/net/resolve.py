@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
-from socket import SOCK_STREAM
+from contextlib import suppress
 from typing import TypeAlias
 
 import anyio
+import anyio.from_thread
+from anyio.lowlevel import current_token
 
 from perstack.net import Unasked
 from perstack.net.addresses import Address, is_here, is_loopback, is_public, literal, parsed
@@ -25,9 +29,30 @@ class Unresolved(Unasked):
 
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:
-    """What this machine's own resolver answers."""
-    found = await anyio.getaddrinfo(host, port, type=SOCK_STREAM)
-    return [str(place[0]) for *_, place in found]
+    """What this machine's own resolver answers.
+
+    It may take minutes, and cannot be called off. So it has a thread of its own, which
+    keeps nobody: neither whoever gave it up, nor the end of the process.
+    """
+    addresses: list[str] = []
+    trouble: list[Exception] = []
+    is_done = anyio.Event()
+    token = current_token()
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses.extend(str(place[0]) for *_, place in found)
+        except (OSError, UnicodeError) as error:
+            trouble.append(error)
+        with suppress(anyio.RunFinishedError):
+            anyio.from_thread.run_sync(is_done.set, token=token)
+
+    threading.Thread(target=look_up, name=f"resolver of {host}", daemon=True).start()
+    await is_done.wait()
+    if trouble:
+        raise trouble[0]
+    return addresses
 
 
 async def addresses_of(url: Url, resolve: Resolve, *, allow_loopback: bool) -> tuple[Address, ...]:
