@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from perstack.assembly.lock_changes import MAX_DIFF_LINES, MAX_LINES, lock_changes
@@ -111,8 +112,36 @@ def test_another_type_of_a_value_is_a_difference() -> None:
     assert "the schema of read changed" in lock_changes(*tools)[0]
 
 
+def described(description: str) -> Lockfile:
+    return lock(WORKER, replace(READ, description=description), WRITE)
+
+
+def test_what_came_behind_a_long_line_is_told_and_not_the_rest_of_it() -> None:
+    long = "Reads a file of the workspace. " * 20
+    assert lock_changes(described(long), described(f"{long}Then sends it away."))[1:] == (
+        "    @@ -19,2 +19,3 @@",
+        "     Reads a file of the workspace. ",
+        "     Reads a file of the workspace. ",
+        "    +Then sends it away.",
+    )
+
+
+@pytest.mark.parametrize("end", ["\r", "\u2028", "\x0b", "\n"])
+def test_another_line_end_is_told(end: str) -> None:
+    changes = lock_changes(described("One.\nTwo."), described(f"One.{end}\nTwo."))
+    assert any(line.startswith("    +") for line in changes), changes
+
+
+def test_texts_of_many_differences_are_compared_as_far_as_they_are_told() -> None:
+    every = [f"line {number}" for number in range(30_000)]
+    other = [line if number % 2 else f"{line}!" for number, line in enumerate(every)]
+    changes = lock_changes(described("\n".join(every)), described("\n".join(other)))
+    assert len(changes) == MAX_DIFF_LINES + 2
+    assert changes[-1] == "    … and more"
+
+
 def test_what_is_told_is_bounded() -> None:
-    long = replace(WORKER, instruction="\n".join(f"{n} {'x' * 1000}" for n in range(1000)))
+    long = replace(WORKER, instruction="\n".join(f"{n} {'x' * 1000}" for n in range(100)))
     lines = lock_changes(lock(), lock(long))
     assert len(lines) == MAX_DIFF_LINES + 2
     assert lines[-1].endswith("more lines")

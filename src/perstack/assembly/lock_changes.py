@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +23,12 @@ MAX_LINES = 400
 MAX_DIFF_LINES = 40
 """Lines of one text's difference."""
 MAX_LINE = 200
+"""Characters of a line of a difference; a longer one is told in several."""
+MAX_COMPARED = 1000
+"""Lines that are compared from the first difference on: the work grows with their square."""
 
+_PIECE = re.compile(rf".{{1,{MAX_LINE}}}?(?:[.;:!?] |\Z)|.{{{MAX_LINE}}}", re.DOTALL)
+"""A sentence, if it is not too long."""
 _INDENT = "    "
 
 
@@ -119,9 +125,27 @@ def _shown(value: object) -> str:
 
 def _diff(before: str, now: str) -> Iterator[str]:
     """The lines that differ, and what stands around them."""
-    lines = difflib.unified_diff(before.splitlines(), now.splitlines(), n=2, lineterm="")
-    shown = [line[:MAX_LINE] for line in list(lines)[2:]]
+    old, new = _lines(before), _lines(now)
+    end = _common(old, new) + MAX_COMPARED
+    lines = difflib.unified_diff(old[:end], new[:end], n=2, lineterm="")
+    shown = [f"{_INDENT}{line}" for line in list(lines)[2:]]
     left = len(shown) - MAX_DIFF_LINES
-    yield from (f"{_INDENT}{line}" for line in shown[:MAX_DIFF_LINES])
-    if left > 0:
+    yield from shown[:MAX_DIFF_LINES]
+    if max(len(old), len(new)) > end:
+        yield f"{_INDENT}… and more"
+    elif left > 0:
         yield f"{_INDENT}… and {left} more lines"
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text, and a long one in pieces: what differs may stand at its end."""
+    pieces: list[str] = []
+    for line in text.split("\n") if text else ():
+        pieces += [line] if len(line) <= MAX_LINE else _PIECE.findall(line)
+    return pieces
+
+
+def _common(old: list[str], new: list[str]) -> int:
+    """How many lines are the same at the beginning."""
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), min(len(old), len(new)))

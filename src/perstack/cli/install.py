@@ -73,6 +73,7 @@ async def _compare(request: RunRequest) -> int:
     from perstack.assembly.lock_changes import lock_changes
     from perstack.assembly.lock_file import read_lock
     from perstack.config.source import shown_path
+    from perstack.views.plain import plain
 
     _, path = place_of(request)
     _say(*(f"warning: {line}" for line in request.warnings))
@@ -83,7 +84,8 @@ async def _compare(request: RunRequest) -> int:
     if not changes:
         _say(f"{shown_path(path)} is up to date: {_summary(found.lock)}")
         return 0
-    _say(f"{shown_path(path)} is not up to date:", *(f"  {line}" for line in changes))
+    lines = (plain(line, one_line=True) for line in changes)
+    _say(f"{shown_path(path)} is not up to date:", *(f"  {line}" for line in lines))
     _say("`perstack install` brings it up to date")
     return 1
 
