@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,15 +13,17 @@ import pytest
 from perstack.assembly import lock_cache
 from perstack.assembly.experts import Experts
 from perstack.assembly.lock import Lock, load_lock
+from perstack.assembly.lock_file import write_lock
 from perstack.config.load import load_config, parse_config
 from perstack.config.lock import parse_lock
 from perstack.config.lock_text import lock_text
 from perstack.config.request import Options
 from perstack.config.resolve import resolve
-from perstack.errors import ConfigurationError
+from perstack.errors import ConfigurationError, StorageError
 from perstack.schema.lockfile import LockedExpert, LockedTool, Lockfile, canonical
 from perstack.skills.mcp.changes import Locked
 from perstack.skills.mcp.protocol import ServerTool
+from perstack.storage import folders
 
 REFERENCE = Path(__file__).parents[1] / "config/reference.lock"
 WORKER = """
@@ -395,6 +399,64 @@ def test_old_entries_go_and_nothing_else_does(
     left = {path.name for path in cache.iterdir()}
     assert {f"{3:064}", f"{4:064}", "theirs"} < left
     assert len(left) == 4
+
+
+@pytest.mark.hostile
+def test_what_a_killed_process_left_behind_goes_with_the_old_entries(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_cache, "MAX_KEPT", 1)
+    cache.mkdir(parents=True)
+    (cache / f"{1:064}").mkdir()
+    for name in (f".{2:064}.17", f"{3:064}"):
+        (cache / name).touch()
+        os.utime(cache / name, (1, 1))
+    lock_it(tmp_path, WORKER)
+    served(tmp_path, WORKER)
+    left = {path.name for path in cache.iterdir()}
+    assert len(left) == 2
+    assert f"{1:064}" in left
+
+
+@pytest.mark.hostile
+def test_an_entry_that_cannot_be_put_in_its_place_leaves_nothing_behind(
+    tmp_path: Path, cache: Path
+) -> None:
+    lock_it(tmp_path, WORKER)
+    served(tmp_path, WORKER)
+    as_folder(entry(cache))
+    assert served(tmp_path, WORKER) == {"files": ["read"]}
+    assert len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.hostile
+def test_an_entry_that_fills_the_disk_leaves_nothing_behind(tmp_path: Path, cache: Path) -> None:
+    lock_it(tmp_path, WORKER)
+    loaded = project(tmp_path, WORKER)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        assert load_lock(loaded) is not None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(cache.iterdir()) == []
+
+
+def test_a_lock_for_which_there_is_no_room_is_an_error_and_the_old_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    lock_it(tmp_path, WORKER)
+    path = tmp_path / "perstack.lock"
+    before = path.read_bytes()
+    monkeypatch.setattr(folders, "write_whole", full)
+    with pytest.raises(StorageError) as caught:
+        write_lock(Lockfile(generated_at=2, config_path="perstack.toml"), path)
+    assert caught.value.message == f"Cannot write {path}: {os.strerror(errno.ENOSPC)}"
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("home", ["", "relative", "/dev/null", "/proc/1/none"])

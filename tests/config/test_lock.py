@@ -276,7 +276,12 @@ def test_a_tool_that_was_added_by_hand_is_noticed() -> None:
     [
         ('version = "2"', "is of version '2', and this Perstack reads '1' alone"),
         ("version = 1", "is of version 1, and this"),
-        ("", "is of version None"),
+        ("", "is no lock: it has no `version`"),
+        (
+            '<<<<<<< HEAD\nversion = "1"\n=======\nversion = "2"\n>>>>>>> other',
+            "holds the marks of a merge conflict (line 1)",
+        ),
+        (f"{ONE}<<<<<<< HEAD\r\n", "holds the marks of a merge conflict (line 5)"),
         ("version = ", "is not valid TOML"),
         ('version = "1"\nexperts = 1', r"Expected `object`, got `int` - at `\$.experts`"),
         ('version = "1"\n[experts.a]', 'experts."a": Object missing required field `key`'),
@@ -289,7 +294,7 @@ def test_a_tool_that_was_added_by_hand_is_noticed() -> None:
         ('version = "1"\ngeneratedAt = inf', r"Expected `int`, got `float` - at `\$.generatedAt`"),
         (ONE + "toolIntegrity = 1", r'experts."a": Expected `object`, got `int` - at `\$.toolInt'),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_what_is_no_lock_is_one_message_with_a_way_out(text: str, told: str) -> None:
     message = problem(text)

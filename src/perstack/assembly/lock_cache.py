@@ -28,7 +28,8 @@ MAX_KEPT = 64
 _MAX_BYTES = 64 * 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SUM = re.compile(rb'^integrity = "(sha256-[A-Za-z0-9+/=]{44})"$', re.MULTILINE)
-_ENTRY = re.compile(r"[0-9a-f]{64}")
+_ENTRY = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.[0-9]+")
+"""A name of an entry, and of one that was being written when its process was killed."""
 
 
 def cached(source: bytes) -> Lockfile | None:
@@ -49,15 +50,24 @@ def keep(source: bytes, lockfile: Lockfile) -> None:
     path = _path(source)
     if path is None or _sum_of(source) is None:
         return
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):
         for folder in (path.parents[2], path.parents[1], path.parent):
             folder.mkdir(mode=0o700, exist_ok=True)  # but no home that is not there
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, _NEW, 0o600), "wb") as file:
-            file.write(canonical(lockfile))
-        fresh.replace(path)
+        _write(path, canonical(lockfile))
         _drop_oldest(path.parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Put an entry at `path`. What could not be written whole, on a full disk say, is no more."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(fresh, _NEW, 0o600), "wb") as file:
+            file.write(data)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def _sum_of(source: bytes) -> str | None:
@@ -85,4 +95,5 @@ def _drop_oldest(folder: Path) -> None:
     if len(paths) > MAX_KEPT:
         paths.sort(key=lambda path: path.lstat().st_mtime_ns)
         for path in paths[:-MAX_KEPT]:
-            path.unlink()
+            with suppress(OSError):  # a folder that somebody put there
+                path.unlink()

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from perstack.config.lock import parse_lock
 from perstack.config.lock_text import lock_text
-from perstack.config.source import read_source, shown_path
-from perstack.errors import ConfigurationError
+from perstack.config.source import read_source, reason, shown_path
+from perstack.errors import ConfigurationError, StorageError
 from perstack.schema.lockfile import MAX_LOCK_BYTES
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _found(path: Path) -> tuple[bytes, Lockfile | None]:
 
 
 def _replace(path: Path, text: bytes) -> None:
-    from perstack.storage.folders import storage_error, sync, sync_above, write_whole
+    from perstack.storage.folders import sync, sync_above, write_whole
 
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -91,5 +91,5 @@ def _replace(path: Path, text: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
-        raise storage_error("write", path, error) from error
+        raise StorageError(f"Cannot write {shown_path(path)}: {reason(error)}") from error
     sync_above(path.parent)

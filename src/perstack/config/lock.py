@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TypeVar, cast
 
 import msgspec
@@ -40,6 +41,7 @@ MAX_DEPTH = 100
 _TOO_DEEP = f"something in it is nested deeper than {MAX_DEPTH} levels"
 _EDITED = "It was edited, or written by a newer Perstack"
 _WAY_OUT = "`perstack install` writes it anew"
+_MARK = re.compile(r"^(?:<{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
 _OF_A_LOCK = ("key", "name", "integrity", "toolIntegrity", "toolDefinitions")
 
 
@@ -87,8 +89,10 @@ def parse_lock(source: bytes, origin: str) -> Lockfile:
 
 
 def _parsed(source: bytes, origin: str) -> Lockfile:
-    table = parse_toml(decoded(source, origin, MAX_LOCK_BYTES), origin, LOCK_SHAPE)
-    if (version := table.get("version")) != LOCK_VERSION:
+    table = _table(decoded(source, origin, MAX_LOCK_BYTES), origin)
+    if (version := table.get("version")) is None:
+        raise ConfigurationError(f"{origin} is no lock: it has no `version`")
+    if version != LOCK_VERSION:
         raise ConfigurationError(
             f"{origin} is of version {ascii(version)[:40]}, and this Perstack reads "
             f"{LOCK_VERSION!r} alone"
@@ -102,6 +106,16 @@ def _parsed(source: bytes, origin: str) -> Lockfile:
     if document.integrity not in (None, integrity_of(canonical(lock))):
         raise ConfigurationError(f"{origin} does not match its `integrity`. {_EDITED}")
     return lock
+
+
+def _table(text: str, origin: str) -> Json:
+    try:
+        return parse_toml(text, origin, LOCK_SHAPE)
+    except ConfigurationError:
+        if (mark := _MARK.search(text)) is None:
+            raise
+    line = text.count("\n", 0, mark.start()) + 1
+    raise ConfigurationError(f"{origin} holds the marks of a merge conflict (line {line})")
 
 
 def _expert(key: str, table: Json, origin: str) -> LockedExpert:
