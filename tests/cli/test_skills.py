@@ -126,7 +126,9 @@ def test_how_long_a_start_took_is_told_by_its_phases(tmp_path: Path):
     assert cost["handshakeMs"] > 0
     phases = cost["spawnMs"] + cost["handshakeMs"] + cost["discoveryMs"]
     assert phases == pytest.approx(cost["totalMs"], abs=1)
-    assert "tools: 10 tools, up in " in listed(tmp_path, config(skill("tools"))).stdout
+    shown = listed(tmp_path, config(skill("tools"))).stdout
+    assert re.search(r"^    up in \d.*s \(start .*, handshake .*, tools .*\)$", shown, re.MULTILINE)
+    assert "  tools: 10 tools, hostile 1.0\n" in shown
 
 
 def test_what_is_left_out_is_told_with_its_reason(tmp_path: Path):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from perstack.assembly.experts import Experts
 from perstack.assembly.lock import load_lock
 from perstack.assembly.skill_entries import (
+    as_locked,
     base_entry,
     delegates_entry,
     question_entries,
@@ -20,17 +21,20 @@ from perstack.assembly.tools import check_requirements, open_skills, servers_of
 from perstack.errors import ConfigurationError
 from perstack.schema.event import SkillConnected, SkillReported, SkillStarting
 from perstack.schema.inventory import ExpertEntry, Inventory
+from perstack.schema.skill import McpStdioSkill
 from perstack.schema.tool import BASE_SKILL
 from perstack.skills.delegates import delegate_tools
 from perstack.skills.interactive import interactive_tools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from perstack.config.request import RunRequest
     from perstack.schema.event import RuntimeEvent
     from perstack.schema.expert import Definition
     from perstack.schema.inventory import SkillEntry
+    from perstack.schema.skill import McpSseSkill
+    from perstack.skills.mcp.changes import Locked
 
 MAX_NOTES = 20
 """Warnings of one server that are passed on."""
@@ -48,12 +52,16 @@ async def take_inventory(request: RunRequest, on_start: Callable[[str, str], Non
         UnknownExpert: there is no such Expert.
         ConfigurationError: there is no project, or an Expert that cannot be run at all.
     """
-    experts = Experts(request, load_lock(request.project))
+    lock = load_lock(request.project)
+    experts = Experts(request, lock)
+    keys = _wanted(request)
+    older = lock.warning(request.project, *keys) if lock else None
     entries: list[ExpertEntry] = []
-    for key in _wanted(request):
+    for key in keys:
         definition = experts.definition(key)
         expert = definition.expert
-        skills = await _skills(definition, request, _Heard(key, on_start))
+        locked: Mapping[str, Locked] = lock.tools_of(expert) if lock else {}
+        skills = await _skills(definition, request, locked, _Heard(key, on_start))
         if definition.delegates:
             skills.append(delegates_entry(definition, experts))
         entries.append(
@@ -67,7 +75,7 @@ async def take_inventory(request: RunRequest, on_start: Callable[[str, str], Non
     return Inventory(
         config=request.project.origin if request.project is not None else None,
         is_working=all(skill.is_working for entry in entries for skill in entry.skills),
-        warnings=request.warnings,
+        warnings=(*request.warnings, *([older] if older else ())),
         experts=tuple(entries),
     )
 
@@ -106,11 +114,17 @@ class _Heard:
                 pass
 
 
-async def _skills(definition: Definition, request: RunRequest, heard: _Heard) -> list[SkillEntry]:
+async def _skills(
+    definition: Definition, request: RunRequest, locked: Mapping[str, Locked], heard: _Heard
+) -> list[SkillEntry]:
     """The base skill, and then the declared ones in their order."""
     expert = definition.expert
     found = question_entries(expert) | withheld_entries(expert, request)
-    servers = {name: skill for name, skill in servers_of(expert).items() if name not in found}
+    servers = {
+        name: _at_once(skill) if name in locked else skill
+        for name, skill in servers_of(expert).items()
+        if name not in found
+    }
     startable = replace(expert, skills={**servers})
     check_requirements(startable, request)
     others = (*delegate_tools(definition), *interactive_tools(expert))
@@ -118,8 +132,15 @@ async def _skills(definition: Definition, request: RunRequest, heard: _Heard) ->
     async with open_skills(request, startable, heard.note, taken) as opened:
         for name, skill in servers.items():
             entry = server_entry(name, skill, opened, heard.connected.get(name))
-            notes = tuple(heard.notes[name][:MAX_NOTES])
-            found[name] = replace(entry, notes=notes)
+            entry = replace(entry, notes=tuple(heard.notes[name][:MAX_NOTES]))
+            if name in locked:
+                entry = as_locked(entry, locked[name], opened.skills[name].offer.tools)
+            found[name] = entry
     base = found.pop(BASE_SKILL) if BASE_SKILL in servers_of(expert) else None
     others = [found[name] for name in expert.skills if name in found]
     return [base_entry(expert, base), *others]
+
+
+def _at_once(skill: McpStdioSkill | McpSseSkill) -> McpStdioSkill | McpSseSkill:
+    """A skill that no tool opens: where it is locked, a run has its own from the start."""
+    return replace(skill, lazy_init=False) if isinstance(skill, McpStdioSkill) else skill

@@ -20,7 +20,7 @@ from perstack.schema.lockfile import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from perstack.config.project import Project
     from perstack.schema.expert import Expert
@@ -67,11 +67,11 @@ class Lock:
             if _has_skill(locked, expert, name)
         }
 
-    def warning(self, project: Project | None, key: str | None) -> str | None:
-        """A line where it is older than what the project says of an Expert and its delegates."""
-        if project is None or key is None:
+    def warning(self, project: Project | None, *keys: str) -> str | None:
+        """A line where it is older than what the project says of Experts and their delegates."""
+        if project is None:
             return None
-        used = _used(project, key)
+        used = _used(project, keys)
         changed = [expert.name for expert in used if self._has_changed(expert)]
         missing = [
             expert.name
@@ -113,10 +113,10 @@ def _has_skill(locked: LockedExpert, expert: Expert, name: str) -> bool:
     )
 
 
-def _used(project: Project, key: str) -> list[Expert]:
-    """The project's Experts that a run of this one may come upon."""
+def _used(project: Project, keys: Iterable[str]) -> list[Expert]:
+    """The project's Experts that a run of one of these may come upon."""
     found: dict[str, Expert] = {}
-    waiting = [key]
+    waiting = list(keys)
     while waiting:
         name = parse_key(waiting.pop()).name
         if name in project.experts and name not in found:

@@ -11,15 +11,16 @@ from perstack.assembly.base_skill import own_tools, reason_against
 from perstack.assembly.tools import missing_variables, servers_of, withheld_keys
 from perstack.errors import PerstackError
 from perstack.schema.inventory import LeftOut, OfferedTool, SkillEntry, StartUp
-from perstack.schema.lockfile import PLAIN_BASE
+from perstack.schema.lockfile import LOCK_NAME, PLAIN_BASE
 from perstack.schema.skill import InteractiveSkill, McpSseSkill, McpStdioSkill
 from perstack.schema.tool import BASE_SKILL, BASE_TOOLS, DELEGATE_SKILL, OWN_TOOLS
 from perstack.skills.delegates import delegate_tools
 from perstack.skills.interactive import interactive_tools
+from perstack.skills.mcp.changes import changes_of
 from perstack.skills.mcp.command import arguments_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from perstack.assembly.experts import Experts
     from perstack.config.request import RunRequest
@@ -27,10 +28,17 @@ if TYPE_CHECKING:
     from perstack.schema.expert import Definition, Expert
     from perstack.schema.skill import Skill
     from perstack.schema.tool import ToolDefinition
+    from perstack.skills.mcp.changes import Locked
+    from perstack.skills.mcp.protocol import ServerTool
     from perstack.skills.mcp.skill import McpSkill
     from perstack.skills.mcp.skills import McpSkills
 
 _NONE: Mapping[str, str] = {}
+
+_NEW = f"{LOCK_NAME} does not have it"
+_CHANGED = f"it is not the tool that {LOCK_NAME} has, and its calls are refused"
+_GONE = f"{LOCK_NAME} has it, and the server does not any more"
+_LOCK_IT = "`perstack install --frozen` shows what changed, and `perstack install` locks it anew."
 
 
 def base_entry(expert: Expert, served: SkillEntry | None) -> SkillEntry:
@@ -109,6 +117,30 @@ def server_entry(
     problem = "The server runs, and none of its tools is offered."
     advice = "Correct pick and omit." if skill.offer.left_out else "It says that it has none."
     return replace(entry, is_working=False, problem=problem, advice=advice)
+
+
+def as_locked(entry: SkillEntry, locked: Locked, listed: Sequence[ServerTool]) -> SkillEntry:
+    """The entry of a skill that is locked, whose server lists these tools now.
+
+    A run goes by the lock: what is not there is not offered, and what is another tool
+    now is refused.
+    """
+    entry = replace(entry, is_locked=True)
+    if entry.start_up is None:
+        return entry
+    before, now = ({tool.name: tool for tool in tools} for tools in (locked.tools, listed))
+    refused = changes_of(before, now, is_exact=locked.is_exact)
+    left_out = [LeftOut(tool=name, reason=_NEW) for name in now if name not in before]
+    left_out += [LeftOut(tool=name, reason=_CHANGED if name in now else _GONE) for name in refused]
+    if not left_out:
+        return entry
+    aside = {left.tool for left in left_out}
+    tools = tuple(tool for tool in entry.tools if tool.tool not in aside)
+    entry = replace(entry, tools=tools, left_out=(*entry.left_out, *left_out))
+    if tools:
+        return replace(entry, notes=(*entry.notes, f"It is not as it was locked. {_LOCK_IT}"))
+    problem = f"The server runs, and has none of the tools that {LOCK_NAME} says."
+    return replace(entry, is_working=False, problem=problem, advice=_LOCK_IT)
 
 
 def delegates_entry(definition: Definition, experts: Experts) -> SkillEntry:

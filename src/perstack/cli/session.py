@@ -81,7 +81,7 @@ def _end_at_once(caught: int) -> NoReturn:
 async def run_session(request: RunRequest, form: Form, options: tuple[str, ...]) -> int:
     """Carry the request out. The exit code. `options` are for the command that goes on with it."""
     lock = load_lock(request.project)
-    older = lock.warning(request.project, request.expert_key) if lock else None
+    older = lock.warning(request.project, request.expert_key or "") if lock else None
     for warning in (*request.warnings, unknown_model(request), older):
         if warning is not None:
             say(f"warning: {warning}")

@@ -42,14 +42,16 @@ class SkillEntry(Data, omit_defaults=False, kw_only=True):
     """A skill, and what it offers.
 
     `command` is what starts its server, with all arguments; `server` is the name and version
-    that the server gives. `problem` says why it does not work, in one or more lines of which
-    the first is ours, and `advice` what to do; both are empty where it works. `missing_env`
-    are variables that it requires and that are not set. `notes` are warnings of the server.
+    that the server gives. `is_locked`: a run has its tools from `perstack.lock`. `problem` says
+    why it does not work, in one or more lines of which the first is ours, and `advice` what to
+    do; both are empty where it works. `missing_env` are variables that it requires and that are
+    not set. `notes` are warnings of the server or about its list of tools.
     """
 
     name: str
     type: Kind
     is_working: bool = True
+    is_locked: bool = False
     command: tuple[str, ...] = ()
     endpoint: str | None = None
     server: Json | None = None

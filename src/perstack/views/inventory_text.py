@@ -58,8 +58,8 @@ def _head(skill: SkillEntry) -> str:
     tools = _count(len(skill.tools), "tool")
     left = f" ({len(skill.left_out)} left out)" if skill.left_out else ""
     words = [f"{tools}{left}" if skill.is_working else "DOES NOT WORK"]
-    if skill.start_up is not None:
-        words.append(_cost(skill.start_up))
+    if skill.is_locked:
+        words.append("locked")
     if skill.server is not None:
         about = f"{skill.server.get('name', '')} {skill.server.get('version', '')}".strip()
         words.append(about or "a server without a name")
@@ -80,6 +80,8 @@ def _skill_lines(skill: SkillEntry, width: int) -> Iterator[str]:
         yield f"$ {plain(shlex.join(skill.command), one_line=True)}"
     if skill.endpoint is not None:
         yield plain(skill.endpoint, one_line=True)
+    if skill.start_up is not None:
+        yield _cost(skill.start_up)
     for line in plain(skill.problem, PROBLEM_LIMIT).splitlines():
         yield f"! {line}"
     if skill.advice:
