@@ -30,16 +30,18 @@ def configure(folder: Path, **skills: Path) -> None:
     (folder / "perstack.toml").write_text(about + "".join(tables))
 
 
-def on_a_terminal(folder: Path, columns: int) -> str:
-    """What a terminal gets on stdout."""
+def on_a_terminal(
+    folder: Path, columns: int, command: str = "skills", stream: str = "stdout"
+) -> str:
+    """What a terminal gets on one of the streams."""
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     with subprocess.Popen(
-        [str(PERSTACK), "skills"],
+        [str(PERSTACK), command],
         cwd=folder,
         env=QUIET | {"COLUMNS": str(columns)},
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
+        stdout=theirs if stream == "stdout" else subprocess.DEVNULL,
+        stderr=theirs if stream == "stderr" else subprocess.DEVNULL,
     ) as process:
         os.close(theirs)
         shown = b""
@@ -51,6 +53,13 @@ def on_a_terminal(folder: Path, columns: int) -> str:
         os.close(ours)
         assert process.wait(30) in {0, 1}
     return shown.decode()
+
+
+def test_a_person_who_waits_for_an_install_is_told_for_what(tmp_path: Path):
+    configure(tmp_path, tools=SERVER)
+    shown = on_a_terminal(tmp_path, 80, "install", stream="stderr")
+    assert shown.splitlines()[0] == "starting worker: tools"
+    assert shown.splitlines()[-1].startswith("Wrote ")
 
 
 @pytest.mark.hostile
@@ -86,15 +95,19 @@ def test_lines_of_descriptions_fit_a_terminal(tmp_path: Path):
     assert max(len(line) for line in lines if not line.startswith("    $")) <= 60
 
 
+@pytest.mark.parametrize("words", [["skills"], ["install"], ["install", "--frozen"]])
 @pytest.mark.parametrize("caught", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_listing_and_its_servers(tmp_path: Path, caught: signal.Signals):
+def test_a_signal_ends_the_listing_and_its_servers(
+    tmp_path: Path, caught: signal.Signals, words: list[str]
+):
+    (tmp_path / "perstack.lock").write_text('version = "1"\n')
     mark = tmp_path / "started"
     server = tmp_path / "silent.py"
     server.write_text(f"import sys\nopen({str(mark)!r}, 'w').write('x')\nsys.stdin.read()\n")
     os.mkfifo(mark)
     configure(tmp_path, silent=server)
     with subprocess.Popen(
-        [str(PERSTACK), "skills"],
+        [str(PERSTACK), *words],
         cwd=tmp_path,
         env=QUIET,
         stdout=subprocess.PIPE,
@@ -104,3 +117,4 @@ def test_a_signal_ends_the_listing_and_its_servers(tmp_path: Path, caught: signa
         process.send_signal(caught)
         assert process.communicate(timeout=30)[0] == b""
         assert process.returncode == 128 + caught
+    assert len(list(tmp_path.iterdir())) == 4

@@ -15,7 +15,7 @@ from perstack.assembly.lock import lock_path
 from perstack.assembly.tools import check_requirements, servers_of, surroundings
 from perstack.errors import ConfigurationError, PerstackError, UsageError
 from perstack.runtime.environment import now_ms
-from perstack.schema.event import SkillReported
+from perstack.schema.event import SkillReported, SkillStarting
 from perstack.schema.lockfile import (
     LockedExpert,
     LockedTool,
@@ -27,6 +27,8 @@ from perstack.schema.tool import BASE_SKILL
 from perstack.skills.mcp.skills import McpSkills
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perstack.config.project import Project
     from perstack.config.request import RunRequest
     from perstack.schema.event import RuntimeEvent
@@ -46,11 +48,12 @@ class Survey(NamedTuple):
     warnings: tuple[str, ...]
 
 
-async def survey(request: RunRequest) -> Survey:
+async def survey(request: RunRequest, on_start: Callable[[str, str], None]) -> Survey:
     """The Experts of the project with all delegates, and what their skills offer.
 
     Each MCP skill's server is started once, and ended again. A declaration that
-    several Experts share is started for the first of them.
+    several Experts share is started for the first of them. `on_start` gets an Expert's
+    name and that of a skill that is being started.
 
     Raises:
         UsageError, ConfigurationError: as `place_of` does.
@@ -59,7 +62,7 @@ async def survey(request: RunRequest) -> Survey:
     """
     project, path = place_of(request)
     experts, problems = _experts(project, request)
-    listing = _Listing(request)
+    listing = _Listing(request, on_start)
     for expert in experts.values():
         try:
             check_requirements(expert, request)
@@ -130,10 +133,11 @@ def _experts(project: Project, request: RunRequest) -> tuple[dict[str, Expert], 
 class _Listing:
     """The tools of all skills, each declaration listed once."""
 
-    def __init__(self, request: RunRequest) -> None:
+    def __init__(self, request: RunRequest, on_start: Callable[[str, str], None]) -> None:
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self._request = request
+        self._on_start = on_start
         self._wanted: dict[_Same, tuple[str, str, McpStdioSkill | McpSseSkill]] = {}
         self._tools: dict[_Same, tuple[LockedTool, ...]] = {}
 
@@ -167,6 +171,8 @@ class _Listing:
         turns: anyio.CapacityLimiter,
     ) -> None:
         async def note(event: RuntimeEvent) -> None:
+            if isinstance(event, SkillStarting):
+                self._on_start(expert, name)
             if isinstance(event, SkillReported) and event.source == "runtime":
                 self.warnings.append(f"{expert}: the skill {name}: {event.message}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Exit codes: 0 locked, or with --frozen the same; 1 with --frozen, not the same; "
-    "2 usage or configuration, or a server that does not start."
+    epilog="Exit codes: 0 locked, or with --frozen the same; 1 with --frozen, not the same, or "
+    "the file could not be written; 2 usage or configuration, or a server that does not start; "
+    "128 and its number, stopped by a signal."
 )
 @click.option("--config", metavar="PATH", help="The perstack.toml to lock. [default: the nearest]")
 @click.option(
@@ -45,22 +47,24 @@ def install(
     import anyio
 
     from perstack.cli.hardening import hide_from_children
+    from perstack.cli.interruption import code_unless_stopped
     from perstack.config.request import Options
     from perstack.config.resolve import resolve
 
     hide_from_children()
     options = Options(config=config, env_path=env_path, env=env)
     request = resolve(options, Path.cwd(), os.environ)
-    return anyio.run(_compare if frozen else _write, request)
+    return anyio.run(code_unless_stopped, partial(_compare if frozen else _write, request))
 
 
 async def _write(request: RunRequest) -> int:
     from perstack.assembly.install import survey
     from perstack.assembly.lock_file import write_lock
+    from perstack.cli.starts import tell_start
     from perstack.config.source import shown_path
 
     _say(*(f"warning: {line}" for line in request.warnings))
-    found = await survey(request)
+    found = await survey(request, tell_start)
     is_new = write_lock(found.lock, found.path)
     _say(*(f"warning: {line}" for line in found.warnings))
     did = "Wrote" if is_new else "Nothing changed in"
@@ -72,13 +76,14 @@ async def _compare(request: RunRequest) -> int:
     from perstack.assembly.install import place_of, survey
     from perstack.assembly.lock_changes import lock_changes
     from perstack.assembly.lock_file import read_lock
+    from perstack.cli.starts import tell_start
     from perstack.config.source import shown_path
     from perstack.views.plain import plain
 
     _, path = place_of(request)
     _say(*(f"warning: {line}" for line in request.warnings))
     locked = read_lock(path)
-    found = await survey(request)
+    found = await survey(request, tell_start)
     _say(*(f"warning: {line}" for line in found.warnings))
     changes = lock_changes(locked, found.lock)
     if not changes:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from anyio.abc import TaskStatus
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -23,3 +25,14 @@ async def cancel_at_signal(
         async for number in signals:
             caught.append(number)
             scope.cancel()
+
+
+async def code_unless_stopped(work: Callable[[], Awaitable[int]]) -> int:
+    """The exit code of `work`; 128 and its number where a signal cancels that before its end."""
+    caught: list[int] = []
+    codes: list[int] = []
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(cancel_at_signal, tasks.cancel_scope, caught)
+        codes.append(await work())
+        tasks.cancel_scope.cancel()
+    return codes[0] if codes else 128 + caught[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ def skills(
     import anyio
 
     from perstack.cli.hardening import hide_from_children
+    from perstack.cli.interruption import code_unless_stopped
     from perstack.config.request import Options
     from perstack.config.resolve import resolve
 
@@ -57,35 +59,17 @@ def skills(
         env_path=env_path,
         env=env,
     )
-    return anyio.run(_show, resolve(options, Path.cwd(), os.environ), as_json)
+    request = resolve(options, Path.cwd(), os.environ)
+    return anyio.run(code_unless_stopped, partial(_show, request, as_json))
 
 
 async def _show(request: RunRequest, as_json: bool) -> int:
-    """List, unless a signal comes before. The exit code."""
-    import anyio
-
     from perstack.assembly.inventory import take_inventory
-    from perstack.cli.interruption import cancel_at_signal
+    from perstack.cli.starts import tell_start
 
-    caught: list[int] = []
-    taken: list[Inventory] = []
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(cancel_at_signal, tasks.cancel_scope, caught)
-        taken.append(await take_inventory(request, _tell))
-        tasks.cancel_scope.cancel()
-    if not taken:
-        return 128 + caught[0]
-    [inventory] = taken
+    inventory = await take_inventory(request, tell_start)
     _print(inventory, as_json=as_json)
     return 0 if inventory.is_working else 1
-
-
-def _tell(expert: str, skill: str) -> None:
-    """A person may have to wait for a package to be fetched."""
-    from perstack.views.plain import plain
-
-    if sys.stderr.isatty():
-        sys.stderr.write(f"starting {plain(f'{expert}: {skill}', one_line=True)}\n")
 
 
 def _print(inventory: Inventory, *, as_json: bool) -> None:

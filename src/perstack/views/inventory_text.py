@@ -81,7 +81,7 @@ def _skill_lines(skill: SkillEntry, width: int) -> Iterator[str]:
     if skill.endpoint is not None:
         yield plain(skill.endpoint, one_line=True)
     if skill.start_up is not None:
-        yield _cost(skill.start_up)
+        yield _line(_cost(skill.start_up), width)
     for line in plain(skill.problem, PROBLEM_LIMIT).splitlines():
         yield f"! {line}"
     if skill.advice:

@@ -67,7 +67,7 @@ async def test_a_program_reads_the_lock_beside_the_file_that_it_loads(
     text = '[experts.worker]\ninstruction = "Work."\n' + SKILL.replace("EXPERT", "worker")
     config = project(tmp_path, text)
     request = resolve(Options(), tmp_path, dict(os.environ))
-    found = await survey(request)
+    found = await survey(request, lambda _expert, _skill: None)
     write_lock(found.lock, found.path)
     for script, starts in (([say("Done.")], 0), ([call("echo", {"x": 1}), say("Done.")], 1)):
         model = ScriptedModel(script)
