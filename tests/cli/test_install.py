@@ -119,7 +119,7 @@ def test_declarations_that_are_alike_are_started_once(tmp_path: Path) -> None:
     assert ended.code == 0, ended.stderr
     assert count.read_text() == "1"
     for name in ("a", "b", "c"):
-        offered = ["starts", "die", "leave", "turn", "sly", "brief"]
+        offered = ["starts", "die", "leave", "turn", "sulk", "sly", "brief"]
         assert tools(tmp_path, name, f"of-{name}") == offered
 
 

@@ -274,7 +274,11 @@ async def test_no_server_outlives_a_run_that_is_ended(tmp_path: Path, ending: si
 
 
 async def test_a_lazy_skill_is_opened_by_a_call_and_stays_open_when_a_job_goes_on(tmp_path: Path):
-    text = config(skill("far", "hostile_server.py", more="lazyInit = true"))
+    helper = '\n[experts.helper]\ninstruction = "Help."\ndescription = "Helps."\n'
+    text = config(
+        'delegates = ["helper"]\n', skill("far", "hostile_server.py", more="lazyInit = true")
+    )
+    text += helper
     replies = [call("open_far"), call("echo", x=1), DONE, call("echo", x=2), DONE]
     async with serve_model(replies) as server:
         ended = await run(tmp_path, server, text)

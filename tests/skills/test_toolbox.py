@@ -48,3 +48,12 @@ async def test_the_first_source_of_a_name_has_it_and_listed_tools_cannot_be_call
         assert getattr((await tools.call("a", {})).contents[0], "text", "") == "1"
         assert (await tools.call("ask", {})).is_error
         assert (await tools.call("nothing", {})).is_error
+
+
+async def test_a_source_that_may_come_to_offer_more_stands_behind_all_others():
+    listed = ToolDefinition(skill_name="people", name="ask", input_schema={})
+    async with Toolbox(
+        [FakeTools({"a": lambda _: "1"})], [listed], [FakeTools({"b": lambda _: "2"})]
+    ) as tools:
+        assert [tool.name for tool in tools.tools()] == ["a", "ask", "b"]
+        assert getattr((await tools.call("b", {})).contents[0], "text", "") == "2"

@@ -163,6 +163,7 @@ def toolboxes(
         delegates = delegate_tools(definition)
         questions = interactive_tools(definition.expert)
         sources: list[ToolSource] = [base]
+        last: list[ToolSource] = []
         if given := functions.get(definition.expert.name):
             from perstack.skills.functions import FunctionTools
 
@@ -171,7 +172,7 @@ def toolboxes(
             from perstack.skills.mcp.skills import McpSkills
 
             others = (*delegates, *questions, *(tool.definition for tool in given or ()))
-            sources.append(
+            last.append(
                 McpSkills(
                     servers,
                     surroundings(request, note)._replace(admit=admit),
@@ -181,7 +182,7 @@ def toolboxes(
                     lost=state().lost_skills,
                 )
             )
-        return Toolbox(sources, [*delegates, *(questions if may_ask else ())])
+        return Toolbox(sources, [*delegates, *(questions if may_ask else ())], last)
 
     return open_toolbox
 

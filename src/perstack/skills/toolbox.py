@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -15,14 +16,19 @@ from perstack.skills import ToolSource
 class Toolbox:
     """Several sources as one, and tools that are only listed: delegates and questions.
 
-    A name belongs to the first that has it; configuration has refused doubles.
+    A name belongs to the first that has it; configuration has refused doubles. The `last`
+    sources are those that may come to offer more: their tools stand behind all others.
     """
 
     def __init__(
-        self, sources: Sequence[ToolSource], listed: Sequence[ToolDefinition] = ()
+        self,
+        sources: Sequence[ToolSource],
+        listed: Sequence[ToolDefinition] = (),
+        last: Sequence[ToolSource] = (),
     ) -> None:
-        self._sources = tuple(sources)
+        self._sources = (*sources, *last)
         self._listed = tuple(listed)
+        self._before = len(sources)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -42,11 +48,10 @@ class Toolbox:
 
     def tools(self) -> Sequence[ToolDefinition]:
         """Every tool, in a stable order."""
+        offered = [source.tools() for source in self._sources]
+        offered.insert(self._before, self._listed)
         tools: dict[str, ToolDefinition] = {}
-        for source in self._sources:
-            for tool in source.tools():
-                tools.setdefault(tool.name, tool)
-        for tool in self._listed:
+        for tool in chain.from_iterable(offered):
             tools.setdefault(tool.name, tool)
         return tuple(tools.values())
 

@@ -229,7 +229,7 @@ async def test_a_locked_base_skill_is_started_by_its_first_call(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     text = config(command=OUR_SERVER)
     (tmp_path / "perstack.toml").write_text(text)
-    found = await survey(resolve(Options(), tmp_path, dict(os.environ)))
+    found = await survey(resolve(Options(), tmp_path, dict(os.environ)), lambda *_: None)
     write_lock(found.lock, found.path)
     [locked] = found.lock.experts.values()
     assert {tool.name for tool in locked.tools[BASE_SKILL]} == {*BASE_TOOLS}

@@ -17,7 +17,7 @@ _NO_BACKSLASH = re.compile(rb"[^\\]")
 
 
 def is_crowded(data: bytes | Raw, most: int = MAX_VALUES) -> bool:
-    """Whether a JSON text holds more than `most` values; one that does is always found.
+    """Whether a JSON text holds more than `most` values, as `values_in` counts them.
 
     A few million values fit below the limit of a message, and would take up to a
     hundred times their bytes. Nothing is parsed or copied for this.
@@ -34,7 +34,7 @@ def is_crowded(data: bytes | Raw, most: int = MAX_VALUES) -> bool:
 
 
 def values_in(data: bytes | Raw) -> int:
-    """At least the number of values in a JSON text, and hardly more."""
+    """The number of values in a JSON text, in which an empty list or object counts twice."""
     return 1 + sum(_marks(memoryview(data)))
 
 
