@@ -252,7 +252,7 @@ def test_a_lock_of_the_reference_serves_the_skills_that_it_knows(tmp_path: Path)
 
 
 def test_an_expert_that_the_lock_knows_is_had_by_its_key_or_version(tmp_path: Path) -> None:
-    lock = Lock(parse_lock(REFERENCE.read_bytes(), "perstack.lock"))
+    lock = Lock(parse_lock(REFERENCE.read_bytes(), "perstack.lock"), {})
     writer = lock.expert("@acme/writer@1.2.0")
     assert writer is not None
     assert (writer.key, writer.name) == ("@acme/writer@1.2.0", "@acme/writer")

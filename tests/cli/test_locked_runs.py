@@ -128,6 +128,8 @@ def test_a_skill_that_was_declared_otherwise_since_is_started_and_a_warning_says
     assert ended.code == 0, ended.stderr
     assert world.starts == 2
     assert "warning: perstack.lock is older than perstack.toml: worker changed" in ended.stderr
+    assert ended.stderr.count("perstack.lock is older") == 1
+    assert ended.events[0]["notice"].startswith("perstack.lock is older than perstack.toml")
     assert "`perstack install` brings it up to date" in ended.stderr
 
 

@@ -23,7 +23,9 @@ from perstack import (
     run,
     run_sync,
 )
-from perstack.schema.event import RunStarted, ToolCallCompleted
+from perstack.config.lock_text import lock_text
+from perstack.schema.event import RunStarted, RuntimeInitialized, ToolCallCompleted
+from perstack.schema.lockfile import LockedExpert, Lockfile
 from perstack.schema.message import TextPart
 from perstack.schema.usage import Usage
 from perstack.testing import ScriptedModel, call, fail, say, together
@@ -67,6 +69,38 @@ async def test_an_expert_of_a_file_runs_by_its_key(tmp_path):
     assert result.text == "A rhyme."
     assert asked.requests[0].model == "some-model"
     assert "Rhyme." in asked.requests[0].instruction
+
+
+async def test_a_lock_that_is_older_than_its_file_is_noticed(tmp_path):
+    file = tmp_path / "perstack.toml"
+    file.write_text('[experts.poet]\ninstruction = "Rhyme."\n')
+    config = load_config(file)
+    locked = {"poet": LockedExpert(expert=config.experts["poet"])}
+    lock = Lockfile(generated_at=1, config_path=file.name, experts=locked)
+    (tmp_path / "perstack.lock").write_text(lock_text(lock))
+    told = []
+    for verb in ("Rhyme.", "Sing."):
+        file.write_text(f'[experts.poet]\ninstruction = "{verb}"\n')
+        options = {"config": load_config(file), "workspace": tmp_path}
+        result = await run("poet", "Go", provider=model(say("A rhyme.")), **options)
+        first = result.events[0].detail
+        assert isinstance(first, RuntimeInitialized)
+        assert first.notice == result.notice
+        told.append(result.notice or "")
+    assert told[0] == ""
+    assert told[1].startswith("perstack.lock is older than perstack.toml: poet changed since.")
+
+
+async def test_an_expert_in_python_is_no_reason_to_install(tmp_path):
+    file = tmp_path / "perstack.toml"
+    file.write_text('[experts.poet]\ninstruction = "Rhyme."\n')
+    lock = Lockfile(generated_at=1, config_path=file.name)
+    (tmp_path / "perstack.lock").write_text(lock_text(lock))
+    server = {"type": "mcpStdioSkill", "command": "no-such-program", "args": []}
+    lead = Expert("lead", "Lead.", skills={"tools": server})
+    asked = model(say("Led."))
+    result = await run(lead, "Go", config=load_config(file), provider=asked, workspace=tmp_path)
+    assert (result.text, result.notice) == ("Led.", None)
 
 
 async def test_an_option_wins_over_the_file(tmp_path):

@@ -64,6 +64,7 @@ async def execute(
     experts = Experts(request, parts.lock)
     definition = experts.definition(request.expert_key or "")
     check_requirements(definition.expert, request)
+    older = parts.lock.warning(request.project, definition.expert.key) if parts.lock else None
     provider, notice = (parts.open_model or open_model)(request, definition.expert)
     store = parts.store or open_store(request)
     settings = request.settings
@@ -83,7 +84,7 @@ async def execute(
             should_continue=parts.should_continue,
             stop=stop,
             steps=StepBudget(settings.max_steps),
-            notice=notice,
+            notice=_together(notice, older),
             context_window=context_window(settings.provider.provider_name, settings.model),
         )
         async with open_job(job_id, env) as job:
@@ -91,3 +92,8 @@ async def execute(
     finally:
         if parts.open_model is None:
             await provider.aclose()
+
+
+def _together(*notices: str | None) -> str | None:
+    """What a person must know, a line each."""
+    return "\n".join(notice for notice in notices if notice) or None

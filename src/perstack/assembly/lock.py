@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
 
 class Lock:
-    """What a lock says."""
+    """What a lock says. `written` are the Experts of the file that it stands beside."""
 
-    def __init__(self, lockfile: Lockfile) -> None:
+    def __init__(self, lockfile: Lockfile, written: Mapping[str, Expert]) -> None:
         self._experts = lockfile.experts
+        self._written = written
 
     def expert(self, key: str) -> Expert | None:
         """The Expert that `key` names, as it was locked."""
@@ -68,10 +69,13 @@ class Lock:
         }
 
     def warning(self, project: Project | None, *keys: str) -> str | None:
-        """A line where it is older than what the project says of Experts and their delegates."""
+        """A line where it is older than what its file says of these Experts and their delegates.
+
+        Experts of the project that are written in Python are no matter of the lock.
+        """
         if project is None:
             return None
-        used = _used(project, keys)
+        used = [expert for expert in _used(project, keys) if expert.name in self._written]
         changed = [expert.name for expert in used if self._has_changed(expert)]
         missing = [
             expert.name
@@ -151,4 +155,4 @@ def load_lock(project: Project | None) -> Lock | None:
 
         lockfile = parse_lock(source, shown_path(path))
         keep(source, lockfile)
-    return Lock(lockfile)
+    return Lock(lockfile, project.experts)

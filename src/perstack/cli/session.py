@@ -87,7 +87,7 @@ async def run_session(request: RunRequest, form: Form, options: tuple[str, ...])
             say(f"warning: {warning}")
     stop, signals = Stop(), Signals()
     output = Output(sys.stdout.fileno(), form, stop)
-    listeners: list[Listener] = [Notices(request, lock), output]
+    listeners: list[Listener] = [Notices(request, lock, older), output]
     if request.verbose:
         listeners.append(Lines(say))
     outcomes: list[Outcome] = []
@@ -105,16 +105,17 @@ async def run_session(request: RunRequest, form: Form, options: tuple[str, ...])
 class Notices(Listener):
     """What a person must know before anything else happens, said once."""
 
-    def __init__(self, request: RunRequest, lock: Lock | None) -> None:
+    def __init__(self, request: RunRequest, lock: Lock | None, older: str | None) -> None:
         self._request = request
         self._experts = Experts(request, lock)
-        self._said: set[str] = set()
+        self._said = {older}  # before the run, as a warning
 
     async def recorded(self, published: Published) -> None:
         """Say the notice of the runtime, and what of a definition cannot be honoured."""
         fact = published.fact
         if isinstance(fact, RuntimeInitialized) and fact.notice:
-            self._once(fact.notice)
+            for line in fact.notice.splitlines():
+                self._once(line)
         if isinstance(fact, SkillDisconnected) and fact.tools_lost:
             key = published.after.expert_key
             self._once(f"warning: {key}: the skill {fact.skill_name} is lost: {fact.reason}")

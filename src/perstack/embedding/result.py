@@ -30,7 +30,8 @@ class Result:
         checkpoint_id: where the coordinator stands; `resume_from` takes it.
         questions: interactive calls that wait for an answer, with "stoppedByInteractiveTool".
         error: why the coordinator stopped, with "stoppedByError".
-        notice: what a person must know, such as that no model was asked.
+        notice: what a person must know, a line each: that no model was asked, that
+            `perstack.lock` is older than its file.
         events: every recorded event of this continuation, in order.
         listener_errors: what listeners raised, or `TimeoutError` for one that did not
             get through its events in time; each was dropped at that point.
