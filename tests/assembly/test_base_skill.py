@@ -57,7 +57,7 @@ def test_the_bare_package_is_the_bundled_one_however_it_is_written(args: tuple[s
 
 
 def test_what_the_reference_locks_by_default_is_the_bundled_one():
-    locked = Lock(parse_lock(REFERENCE.read_bytes(), "perstack.lock")).expert("researcher")
+    locked = Lock(parse_lock(REFERENCE.read_bytes(), "perstack.lock"), {}).expert("researcher")
     assert locked is not None
     assert not has_server(with_base(locked, None).skills[BASE_SKILL])
 
@@ -110,7 +110,9 @@ def test_a_lock_of_another_command_is_older_than_its_project():
     worker = with_base(project.experts["worker"], ("a", "b"))
     tools = {BASE_SKILL: ()}
     locked = {"worker": LockedExpert(expert=worker, tools=tools)}
-    lock = Lock(Lockfile(generated_at=1, config_path="perstack.toml", experts=locked))
+    lock = Lock(
+        Lockfile(generated_at=1, config_path="perstack.toml", experts=locked), project.experts
+    )
     assert lock.warning(project, "worker") is None
     assert list(lock.tools_of(worker)) == [BASE_SKILL]
     other = parse_config(text.format('["a", "c"]'), "perstack.toml")

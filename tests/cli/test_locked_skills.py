@@ -47,7 +47,7 @@ def test_a_skill_that_is_as_it_was_locked_is_shown_so(tmp_path: Path) -> None:
     (tmp_path / "starts").unlink()
     ended = listed(tmp_path)
     assert (ended.code, ended.stderr) == (0, "")
-    assert "  tools: 6 tools, locked, changing 1\n" in ended.stdout
+    assert "  tools: 7 tools, locked, changing 1\n" in ended.stdout
 
 
 def test_tools_that_a_run_would_refuse_or_not_offer_are_told_of(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_tools_that_a_run_would_refuse_or_not_offer_are_told_of(tmp_path: Path) 
     skill = entry(tmp_path)
     assert skill["isLocked"]
     assert skill["isWorking"]
-    assert names(skill) == ["starts", "leave", "turn"]
+    assert names(skill) == ["starts", "leave", "turn", "sulk"]
     assert {left["tool"]: left["reason"] for left in skill["leftOut"]} == {
         "die": "omit names it",
         "brief": "perstack.lock does not have it",
@@ -91,7 +91,7 @@ def test_a_lazy_skill_that_is_locked_has_no_tool_that_opens_it(tmp_path: Path) -
     (tmp_path / "starts").unlink()
     install(tmp_path)
     (tmp_path / "starts").unlink()
-    assert names(entry(tmp_path)) == ["starts", "die", "leave", "turn", "sly", "brief"]
+    assert names(entry(tmp_path)) == ["starts", "die", "leave", "turn", "sulk", "sly", "brief"]
 
 
 def test_a_lock_that_is_older_than_its_file_is_warned_of(tmp_path: Path) -> None:
