@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -213,12 +214,12 @@ async def test_a_broken_call_is_made_again_where_a_trusted_server_says_it_only_r
 async def test_a_server_that_is_not_there_takes_the_run_none_of_its_way(
     tmp_path: Path, endpoint: str, why: str, monkeypatch: pytest.MonkeyPatch
 ):
-    async def nobody(host: str, port: int, **_: object) -> list[object]:
+    def nobody(host: str, port: int, **_: object) -> list[object]:
         raise OSError("nobody knows this name")
 
-    monkeypatch.setattr(anyio, "getaddrinfo", nobody)
     async with served(Remote().handle) as url:
         port = url.rpartition(":")[2].partition("/")[0]
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
     told = Told()
     skill = McpSseSkill(endpoint=endpoint.format(port=port), allow_loopback=True)
     with anyio.fail_after(60):
@@ -237,11 +238,11 @@ async def test_proxies_are_those_of_the_process_and_not_of_what_a_skill_may_have
         asked.append(f"{remote_host}:{remote_port}")
         raise ConnectionRefusedError(111, "refused")
 
-    async def public(host: str, port: int, **_: object) -> list[object]:
+    def public(host: str, port: int, **_: object) -> list[object]:
         return [(2, 1, 6, "", ("93.184.215.14", port))]
 
     monkeypatch.setattr(anyio, "connect_tcp", refuse)
-    monkeypatch.setattr(anyio, "getaddrinfo", public)
+    monkeypatch.setattr(socket, "getaddrinfo", public)
     for name in ("https_proxy", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     skill = McpSseSkill(endpoint="https://mcp.example.com/mcp")
