@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from perstack.skills.mcp import CallUntaken, ServerGone, ServerRefused, session
+from perstack.skills.mcp import CallUntaken, ServerGone, ServerRefused
 from perstack.skills.mcp.address import Address
 from perstack.skills.mcp.http import HttpTransport
 from perstack.skills.mcp.protocol import LOST, TURNED_AWAY
@@ -334,22 +334,3 @@ async def test_events_of_other_names_are_no_messages():
 
     async with met(Remote(call=call)) as one:
         assert text_of(await one.call("echo", {})) == "right"
-
-
-@pytest.mark.parametrize("odd", [status(404), status(500), status(202), hang_up])
-async def test_a_server_that_does_not_know_the_newest_revision_is_greeted_as_ever(odd: Any):
-    remote = Remote(discover=odd)
-    async with met(remote) as one:
-        assert text_of(await one.call("echo", {})) == "echoed"
-    assert remote.kinds[:2] == [*PROBED, "initialize"]
-
-
-async def test_a_server_that_never_says_what_it_speaks_is_greeted_as_ever(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    async def silent(request: Request, wire: Wire) -> None:
-        await wire.closed()
-
-    monkeypatch.setattr(session, "PROBE_SECONDS", 0.1)
-    async with met(Remote(discover=silent)) as one:
-        assert text_of(await one.call("echo", {})) == "echoed"

@@ -15,7 +15,14 @@ from perstack.skills.mcp import CallUntaken, Patience, ServerGone
 from perstack.skills.mcp.http_delivery import FORGOTTEN, Delivery
 from perstack.skills.mcp.http_inbox import Inbox
 from perstack.skills.mcp.http_legacy import Legacy, NoStream
-from perstack.skills.mcp.http_sent import CALL, CANCELLED, DISCOVER, INITIALIZED, read_sent
+from perstack.skills.mcp.http_sent import (
+    CALL,
+    CANCELLED,
+    DISCOVER,
+    INITIALIZE,
+    INITIALIZED,
+    read_sent,
+)
 from perstack.skills.mcp.http_streamable import NotStreamable, Streamable
 from perstack.skills.mcp.protocol import LOST, TURNED_AWAY, UNTAKEN, Problem
 
@@ -109,6 +116,8 @@ class HttpTransport:
         if isinstance(sent.id, int) and sent.method is not None and self._untaken:
             self._untaken.append(sent.id)
         elif isinstance(sent.id, int) and sent.method is not None:
+            if sent.method == INITIALIZE:
+                self._hang_up()
             self._asked[sent.id] = anyio.CancelScope()
             self._tasks.start_soon(self._ask, sent.id, sent, message)
         elif sent.method == CANCELLED and sent.params.request_id is not None:
@@ -203,6 +212,11 @@ class HttpTransport:
             raise
         except Unreachable as problem:
             raise ServerGone(str(problem)) from None
+
+    def _hang_up(self) -> None:
+        """Read for no request any more: what came of an attempt that was over is no news."""
+        for scope in self._asked.values():
+            scope.cancel()
 
     async def _call_off(self, number: int, message: bytes) -> None:
         """Say that nobody waits for a request any more, and stop reading for it.
