@@ -69,7 +69,7 @@ class Pool:
 
         Raises:
             Unasked: there is none, and the request was not sent.
-        Unreachable: there is none.
+            Unreachable: there is none.
         """
         request = httpcore2.Request(
             method,
