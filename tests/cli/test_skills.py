@@ -260,6 +260,17 @@ def test_a_server_at_an_address_where_nobody_is_does_not_work(tmp_path: Path):
     assert "no connection: connection refused" in ended.stdout
 
 
+def test_a_token_that_cannot_be_sent_is_a_finding_and_other_skills_are_shown(tmp_path: Path):
+    far = '\n[experts.worker.skills.far]\ntype = "mcpSseSkill"\nbearerTokenEnv = "TOKEN"\n'
+    text = config(far + 'endpoint = "https://mcp.example.com/mcp"\n', skill("tools"))
+    ended = listed(tmp_path, text, env={"TOKEN": "canary\nof two lines"})
+    assert ended.code == 1, ended.stderr
+    assert "! The value of TOKEN cannot be sent as a header" in ended.stdout
+    assert "> Correct the variable's value" in ended.stdout
+    assert "tools: 10 tools" in ended.stdout
+    assert "canary" not in ended.stdout + ended.stderr
+
+
 def test_a_delegate_that_nobody_defines_is_told_of(tmp_path: Path):
     ended = listed(tmp_path, OTHERS.replace('["helper"]', '["helpre"]'), "worker")
     assert ended.code == 1

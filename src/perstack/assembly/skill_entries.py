@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from perstack.assembly.base_skill import own_tools, reason_against
-from perstack.assembly.tools import missing_variables, servers_of, withheld_keys
+from perstack.assembly.tools import header_problem, missing_variables, servers_of, withheld_keys
 from perstack.errors import PerstackError
 from perstack.schema.inventory import LeftOut, OfferedTool, SkillEntry, StartUp
 from perstack.schema.lockfile import LOCK_NAME, PLAIN_BASE
@@ -78,9 +78,13 @@ def withheld_entries(expert: Expert, request: RunRequest) -> dict[str, SkillEntr
     found: dict[str, SkillEntry] = {}
     for name, skill in servers_of(expert).items():
         missing, keys = missing_variables(skill, request), withheld_keys(skill, request)
-        if not (missing or keys):
+        unsendable = "" if missing else header_problem(skill, request)
+        if not (missing or keys or unsendable):
             continue
-        if keys:
+        if unsendable:
+            problem = unsendable
+            advice = "Correct the variable's value, or name another one."
+        elif keys:
             problem = f"It asks for {', '.join(keys)}, the key of the model's provider."
             options = " ".join(f"--env {key}" for key in keys)
             advice = f"Where it is meant to have that key, allow it with {options}."

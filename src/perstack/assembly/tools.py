@@ -50,13 +50,20 @@ def check_requirements(expert: Expert, request: RunRequest) -> None:
 def _check_headers(expert: Expert, request: RunRequest) -> None:
     """What remote servers are sent can be sent."""
     for name, skill in expert.skills.items():
-        if isinstance(skill, McpSseSkill):
-            from perstack.skills.mcp.address import address_of
+        if problem := header_problem(skill, request):
+            raise ConfigurationError(f"{expert.key}: skill {name}: {problem}")
 
-            try:
-                address_of(skill, request.environ)
-            except ConfigurationError as problem:
-                raise ConfigurationError(f"{expert.key}: skill {name}: {problem}") from None
+
+def header_problem(skill: Skill, request: RunRequest) -> str:
+    """Why a remote server cannot be sent what its skill declares; empty where it can."""
+    if isinstance(skill, McpSseSkill):
+        from perstack.skills.mcp.address import address_of
+
+        try:
+            address_of(skill, request.environ)
+        except ConfigurationError as problem:
+            return problem.message
+    return ""
 
 
 def missing_variables(skill: Skill, request: RunRequest) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ def _package_or_args(skill: dict[str, object], place: Place) -> None:
     if "packageName" in skill and skill.get("args"):
         place.error("has both packageName and args; give one of them")
     elif "packageName" not in skill and "args" not in skill:
-        place.error("needs packageName or args, which may be empty")
+        place.error("needs packageName or args (`args = []` where the program takes none)")
 
 
 def _endpoint_and_headers(skill: dict[str, object], place: Place) -> None:
