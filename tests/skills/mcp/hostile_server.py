@@ -79,6 +79,7 @@ MODES = {
     "big-tool": "describes one tool in 5 MB",
     "big-tools": "describes 50 tools in 200 KB each",
     "schemas": "has a tool for each of SCHEMAS, `schema0` and on; the last is a sound one",
+    "arguments": "its tool `echo` has arguments of odd names",
     "names": "has tools of odd names, some of base tools, and one twice",
     "not-tools": "has entries in its list that are no tools",
     "input": "wants input for every call",
@@ -97,6 +98,7 @@ SCHEMAS: list[Any] = [
     {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}},
     {"anyOf": [{"properties": {"a": {"type": "string"}}, "required": ["a"]}]},
 ]
+ARGUMENTS = ["$filter", "_filter", "page[size]", "n" * 65, "ok.-_1", ""]
 GARBAGE = [
     b"starting up...", b"\x00\xff\xfe\x80", b"{", b"[]", b"null", b"17", b'"text"', b"{}",
     b'{"jsonrpc":"1.0","id":1,"result":{}}', b'{"jsonrpc":"2.0"}', b'{"jsonrpc":"2.0","id":{}}',
@@ -183,6 +185,10 @@ def listed(params: dict[str, Any]) -> dict[str, Any]:
         tools.append(tool("big", description="x" * 5_000_000))
     if "big-tools" in modes:
         tools = [tool(f"t{number}", description="x" * 200_000) for number in range(50)]
+    if "arguments" in modes:
+        properties = {name: {"type": "string"} for name in ARGUMENTS}
+        named = {"type": "object", "properties": properties, "required": ARGUMENTS}
+        tools = [tool("echo", inputSchema=named), *tools[1:]]
     if "names" in modes:
         tools += [tool(name) for name in ODD_NAMES]
     if "schemas" in modes:

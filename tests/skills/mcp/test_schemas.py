@@ -36,6 +36,7 @@ def nested(depth: int) -> dict[str, object]:
         (nested(MAX_DEPTH), "nested deeper"),
         (nested(100_000), "nested deeper"),
         ({"enum": [[0]] * 30_000}, "more than"),
+        ({"properties": {"a b": {}, "c": {"$ref": "#/properties/a b"}}}, "has not"),
     ],
 )
 def test_a_schema_that_cannot_be_passed_on_is_told(schema: dict[str, object], words: str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -85,8 +86,6 @@ def text(output: ToolOutput) -> str:
 
 
 async def pids_of(source: McpSkills) -> list[int]:
-    import json
-
     found: Json = json.loads(text(await source.call("pid", {})))
     pids = found["pids"]
     assert isinstance(pids, list)
@@ -416,6 +415,20 @@ async def test_a_tool_whose_schema_vendors_refuse_is_left_out_or_told_in_another
     for number, word in enumerate(("'properties'", "'type'", "'required'", "has not")):
         assert f"'schema{number}' is left out: its schema" in told.warnings()
         assert word in told.warnings()
+
+
+@pytest.mark.hostile
+async def test_an_argument_that_vendors_refuse_by_its_name_is_offered_under_another(tmp_path: Path):
+    told = Told()
+    safe = ["_filter_2", "_filter", "page_size_", "n" * 64, "ok.-_1", "_"]
+    async with opened(told, tmp_path, a=hostile("arguments", pick=("echo",))) as source:
+        [tool] = source.tools()
+        assert tool.input_schema["properties"] == {name: {"type": "string"} for name in safe}
+        assert tool.input_schema["required"] == safe
+        answer = text(await source.call("echo", {name: name for name in safe}))
+    server = {"$filter": "_filter_2", "_filter": "_filter", "page[size]": "page_size_"}
+    assert json.loads(answer) == server | {"n" * 65: "n" * 64, "ok.-_1": "ok.-_1", "": "_"}
+    assert "The argument '$filter' of the tool 'echo' is offered as _filter_2" in told.warnings()
 
 
 FLOODS: dict[str, Callable[[str], bool]] = {

@@ -7,6 +7,7 @@ from typing import cast
 from perstack.schema.message import Json
 from perstack.skills.mcp import MAX_TOOL_BYTES
 from perstack.skills.mcp.alternatives import MAX_PARTS, TooMany, part_at, without_alternatives
+from perstack.skills.mcp.arguments import with_offered_names
 from perstack.skills.mcp.keywords import misused_keyword
 from perstack.skills.mcp.protocol import encode
 
@@ -19,9 +20,9 @@ _LINKS = ("$ref", "$dynamicRef", "$recursiveRef")
 def sendable(schema: Json) -> Json:
     """The schema as vendors take it: of an object, saying so, and with no alternatives at its top.
 
-    `schema` has no problem.
+    Arguments go by the names that they are offered under. `schema` has no problem.
     """
-    plain = without_alternatives(schema)
+    plain = with_offered_names(without_alternatives(schema))
     return plain if "type" in plain else {"type": "object", **plain}
 
 
@@ -80,4 +81,4 @@ def _size_problem(schema: Json) -> str | None:
         return f"its schema has more than {MAX_PARTS} alternatives at its top"
     if plain is not schema and len(encode(plain)) > MAX_TOOL_BYTES:
         return "its schema is too large without its alternatives at the top"
-    return None
+    return _shape_problem(plain)  # a part that others refer to may go by another name

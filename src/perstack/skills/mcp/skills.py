@@ -11,6 +11,8 @@ import anyio
 from perstack.schema.message import TextPart
 from perstack.schema.skill import McpStdioSkill
 from perstack.schema.tool import ToolDefinition, ToolOutput
+from perstack.skills.mcp.alternatives import without_alternatives
+from perstack.skills.mcp.arguments import as_the_server_names_them, offered_names
 from perstack.skills.mcp.names import names_of, opener_of
 from perstack.skills.mcp.schemas import sendable
 from perstack.skills.mcp.skill import McpSkill
@@ -78,6 +80,7 @@ class McpSkills:
         self._stack = AsyncExitStack()
         self._named: dict[str, Named] = {}
         self._definitions: dict[str, ToolDefinition] = {}
+        self._arguments: dict[str, Mapping[str, str]] = {}
         self._openers: set[str] = set()
 
     async def __aenter__(self) -> Self:
@@ -128,7 +131,8 @@ class McpSkills:
         skill = self._skills[named.skill]
         if name in self._openers:
             return await self._open(skill)
-        return await skill.call(named.tool, args, self._definitions[name].effect)
+        given = as_the_server_names_them(args, self._arguments.get(name, {}))
+        return await skill.call(named.tool, given, self._definitions[name].effect)
 
     async def _open(self, skill: McpSkill) -> ToolOutput:
         """Start a lazy skill, and offer its tools. Asked again, it says what there is."""
@@ -171,11 +175,15 @@ class McpSkills:
             self._add(one)
 
     def _add(self, one: Named) -> None:
-        """Offer a tool under its name, and say so where it is not its own."""
+        """Offer a tool and its arguments, and say so where a name is not its own."""
         skill = self._skills[one.skill]
         if one.name != one.tool:
             skill.reports.warn(f"The tool {one.tool[:100]!r} is offered as {one.name}")
         tool = next(tool for tool in skill.offer.tools if tool.name == one.tool)
+        self._arguments[one.name] = offered_names(without_alternatives(tool.input_schema))
+        for argument, offered in self._arguments[one.name].items():
+            told = f"The argument {argument[:100]!r} of the tool {one.tool[:100]!r}"
+            skill.reports.warn(f"{told} is offered as {offered}")
         self._named[one.name] = one
         self._definitions[one.name] = _definition(one, tool, skill.effect_of(tool))
 
