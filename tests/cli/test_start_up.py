@@ -40,6 +40,7 @@ def loaded(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> se
         ["--help"],
         ["--version"],
         ["run", "--help"],
+        ["init", "--help"],
         ["install", "--help"],
         ["skills", "--help"],
         ["schema", "--help"],

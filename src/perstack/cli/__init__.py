@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": ("perstack.cli.run:run", "Run an Expert; its events come on stdout, one JSON a line."),
+    "init": ("perstack.cli.init:init", "Write a project with one Expert into this folder."),
     "install": (
         "perstack.cli.install:install",
         "Lock the Experts of a project, and the tools their skills offer.",
