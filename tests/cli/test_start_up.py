@@ -43,6 +43,7 @@ def loaded(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> se
         ["init", "--help"],
         ["install", "--help"],
         ["skills", "--help"],
+        ["doctor", "--help"],
         ["schema", "--help"],
     ],
 )

@@ -331,3 +331,30 @@ def test_a_file_from_the_web_reads_no_secrets_and_says_where_keys_are_sent(tmp_p
         "https://r.example.com",
     ]
     assert _sent_away(parse_config(text, "perstack.toml")) == []
+
+
+def test_with_somebody_to_tell_all_that_is_wrong_is_told_and_the_rest_is_resolved(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, 'runtime = "docker"\n[provider]\nproviderName = "openai"\n')
+    write(tmp_path, "no variable", ".env")
+    told: list[tuple[str, str]] = []
+    request = resolve(
+        Options(),
+        tmp_path,
+        {"PERSTACK_API_BASE_URL": "x", "HOME": "/h"},
+        lambda stage, problem: told.append((stage, problem.message)),
+    )
+    assert [stage for stage, _ in told] == ["runtime", "variables", "model", "registry"]
+    assert request.settings.provider.provider_name == "openai"
+    assert (request.settings.model, request.api_base_url) == ("", None)
+    assert request.environ["HOME"] == "/h"
+
+
+def test_a_file_that_cannot_be_read_is_told_and_taken_for_none(tmp_path: Path) -> None:
+    write(tmp_path, "no toml")
+    told: list[str] = []
+    request = resolve(Options(), tmp_path, {}, lambda stage, _: told.append(stage))
+    assert (told, request.project) == (["file"], None)
+    with pytest.raises(UsageError):
+        resolve(Options(provider="nope"), tmp_path, {}, lambda stage, _: told.append(stage))

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from perstack.errors import ConfigurationError
-from perstack.providers import bridge_open
+from perstack.providers.extras import is_installed
 from perstack.providers.table import open_provider
 from perstack.schema.settings import ProviderSettings
 
@@ -38,7 +38,7 @@ def test_a_missing_extra_says_what_to_install(monkeypatch, provider, missing, ex
 
 
 def test_a_module_whose_parent_is_missing_is_missing():
-    assert not bridge_open._is_installed("no_such_package.at_all")
+    assert not is_installed("no_such_package.at_all")
 
 
 def test_nothing_of_the_vendors_is_loaded_before_one_is_opened():

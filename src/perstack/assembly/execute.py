@@ -8,17 +8,15 @@ from msgspec.structs import replace
 
 from perstack.assembly.continuation import job_id_of, play, step_limit_of
 from perstack.assembly.experts import Experts
+from perstack.assembly.jobs_path import jobs_path
 from perstack.assembly.model import open_model
 from perstack.assembly.parts import OUR_OWN, Parts
 from perstack.assembly.tools import check_requirements, toolboxes
-from perstack.errors import ConfigurationError
 from perstack.providers.models import context_window
 from perstack.runtime.environment import Environment, StepBudget
 from perstack.runtime.job import open_job
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from perstack.assembly.outcome import Outcome
     from perstack.config.request import RunRequest
     from perstack.runtime.environment import Listener, Stop
@@ -26,29 +24,14 @@ if TYPE_CHECKING:
 
 
 def open_store(request: RunRequest) -> Store:
-    """Where the request's jobs are kept: `perstack/` in its workspace, or PERSTACK_STORAGE_PATH.
+    """Where the request's jobs are kept.
 
     Raises:
         ConfigurationError: the path lies in the workspace, where tools could reach it.
     """
     from perstack.storage.files import FilesStore
 
-    path = request.storage_path or request.workspace / "perstack"
-    check_place(path, request.workspace, "PERSTACK_STORAGE_PATH")
-    return FilesStore(path)
-
-
-def check_place(path: Path, workspace: Path, told: str) -> None:
-    """Jobs are kept where no tool reaches them. `told` is what named `path`.
-
-    Raises:
-        ConfigurationError: it lies in the workspace.
-    """
-    if path != workspace / "perstack" and path.resolve().is_relative_to(workspace):
-        raise ConfigurationError(
-            f"{told} is {path}, inside the workspace {workspace}: tools "
-            "could reach it there. Name a folder outside, or leave it out to use perstack/"
-        )
+    return FilesStore(jobs_path(request))
 
 
 async def execute(

@@ -76,17 +76,23 @@ def _sum_of(source: bytes) -> str | None:
     return found[1].decode() if found else None
 
 
-def _path(source: bytes) -> Path | None:
-    """Where the entry for this text is, for this version of Perstack.
+def cache_folder() -> Path | None:
+    """Where entries are kept; None where nothing says which folder is for caches.
 
     The process's own environment says where: a .env file has no say in where we write.
     """
-    name = hashlib.sha256(b"%s\n%s" % (__version__.encode(), source)).hexdigest()
     for variable, below in (("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
         given = os.environ.get(variable, "")
         if given.startswith("/"):
-            return Path(given, below, "perstack", "locks", name)
+            return Path(given, below, "perstack", "locks")
     return None
+
+
+def _path(source: bytes) -> Path | None:
+    """Where the entry for this text is, for this version of Perstack."""
+    name = hashlib.sha256(b"%s\n%s" % (__version__.encode(), source)).hexdigest()
+    folder = cache_folder()
+    return folder / name if folder is not None else None
 
 
 def _drop_oldest(folder: Path) -> None:

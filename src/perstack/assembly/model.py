@@ -27,7 +27,7 @@ def open_model(request: RunRequest, expert: Expert) -> tuple[Provider, str | Non
     """
     from perstack.providers.table import open_provider
 
-    if not _is_model_configured(request):
+    if not is_model_configured(request):
         from perstack.providers.demo import NOTICE, demo_for
         from perstack.schema.digest import digest
 
@@ -52,7 +52,8 @@ def _way_out(request: RunRequest) -> str:
     return 'To see a run without a key: perstack run tic-tac-toe "Let\'s play!"'
 
 
-def _is_model_configured(request: RunRequest) -> bool:
+def is_model_configured(request: RunRequest) -> bool:
+    """Whether anything says which model to use: an option, the file, or a key."""
     return request.names_model or any(
         request.environ.get(variable) for variable in KEY_VARIABLES.values()
     )

@@ -20,6 +20,10 @@ COMMANDS = {
         "Lock the Experts of a project, and the tools their skills offer.",
     ),
     "skills": ("perstack.cli.skills:skills", "Show an Expert's tools, and what is in their way."),
+    "doctor": (
+        "perstack.cli.doctor:doctor",
+        "Show which model a run would ask, and what is in its way.",
+    ),
     "base": ("perstack.cli.base:base", "Serve the base tools to any MCP client."),
     "schema": ("perstack.cli.schema:schema", "Print the JSON Schema of all events."),
     "testing": ("perstack.cli.testing:testing", "Serve scripted models, to test Experts."),

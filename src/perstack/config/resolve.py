@@ -6,9 +6,10 @@ An option wins over the file, and the file over the default.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from perstack.config.addresses import base_url_problem
 from perstack.config.dotenv import load_env
@@ -19,25 +20,35 @@ from perstack.config.project import Project
 from perstack.config.project_table import RUNTIMES
 from perstack.config.remote import fetch_config_here, is_url
 from perstack.config.request import RunRequest
-from perstack.config.settings import resolve_settings
+from perstack.config.settings import provider_settings, resolve_settings
 from perstack.config.source import shown_path
 from perstack.errors import ConfigurationError, UsageError
 from perstack.schema.keys import checked_id, parse_key
+from perstack.schema.settings import Settings
 from perstack.schema.variables import variable_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from perstack.config.request import Options
 
 DEFAULT_ENV_PATHS = (".env", ".env.local")
 
+Stage: TypeAlias = Literal["file", "runtime", "variables", "model", "origins", "registry"]
+Tell: TypeAlias = "Callable[[Stage, ConfigurationError], None]"
+"""Hears what is wrong in a file or variable, and in which part of it all."""
 
-def resolve(options: Options, cwd: Path, environ: Mapping[str, str]) -> RunRequest:
+
+def resolve(
+    options: Options, cwd: Path, environ: Mapping[str, str], tell: Tell | None = None
+) -> RunRequest:
     """The request that `options` make in the folder `cwd`.
 
     Reads `perstack.toml` and .env files, and nothing else. A `--config` URL is
-    fetched, which waits for the network in this thread.
+    fetched, which waits for the network in this thread. Where there is somebody to
+    `tell`, what is wrong in files and variables is told in place of being raised, and the
+    request is made without it: it shows how things stand, and is none to run. Its model
+    is "" where none is named.
 
     Raises:
         UsageError: an option is wrong, or does not go with another.
@@ -46,15 +57,27 @@ def resolve(options: Options, cwd: Path, environ: Mapping[str, str]) -> RunReque
     _check_combination(options)
     _check_names(options)
     workspace = _workspace(options.workspace, cwd)
-    project = _project(options.config, cwd)
+    project: Project | None = None
+    with _told(tell, "file"):
+        project = _project(options.config, cwd)
     file = project if project is not None else Project(origin=FILE_NAME)
     warnings = [f"{file.origin}: {line}" for line in (*file.warnings, *_sent_away(file))]
-    runtime = _runtime(options.runtime, file)
-    merged, passed = _environment(options, file, cwd, environ, warnings)
-    settings = resolve_settings(options, file)
+    runtime = "local"
+    with _told(tell, "runtime"):
+        runtime = _runtime(options.runtime, file)
+    merged, passed = dict(environ), frozenset[str]()
+    with _told(tell, "variables"):
+        merged, passed = _environment(options, file, cwd, environ, warnings)
+    settings = Settings(provider=provider_settings(options.provider, file), model="")
+    with _told(tell, "model"):
+        settings = resolve_settings(options, file)
     if not options.env_path:
         known = environ.keys() | passed
-        check_origins(settings.provider.provider_name, merged, known, warnings)
+        with _told(tell, "origins"):
+            check_origins(settings.provider.provider_name, merged, known, warnings)
+    api_base_url: str | None = None
+    with _told(tell, "registry"):
+        api_base_url = _api_base_url(merged, file)
     return RunRequest(
         expert_key=options.expert_key,
         query=options.query,
@@ -64,7 +87,7 @@ def resolve(options: Options, cwd: Path, environ: Mapping[str, str]) -> RunReque
         environ=MappingProxyType(merged),
         passed_env=passed,
         storage_path=_storage_path(merged, cwd),
-        api_base_url=_api_base_url(merged, file),
+        api_base_url=api_base_url,
         base_skill_command=file.perstack_base_skill_command,
         job_id=options.job_id,
         continue_latest=options.continue_latest,
@@ -80,6 +103,16 @@ def resolve(options: Options, cwd: Path, environ: Mapping[str, str]) -> RunReque
         verbose=options.verbose,
         warnings=tuple(warnings),
     )
+
+
+@contextmanager
+def _told(tell: Tell | None, stage: Stage) -> Generator[None]:
+    try:
+        yield
+    except ConfigurationError as problem:
+        if tell is None:
+            raise
+        tell(stage, problem)
 
 
 def _check_combination(options: Options) -> None:

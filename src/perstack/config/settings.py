@@ -43,7 +43,7 @@ def resolve_settings(options: Options, file: Project) -> Settings:
         UsageError: an option's value is wrong.
         ConfigurationError: the provider has no default model, and none is named.
     """
-    provider = _provider(options.provider, file)
+    provider = provider_settings(options.provider, file)
     return Settings(
         provider=provider,
         model=_model(options.model, file, provider.provider_name),
@@ -72,8 +72,12 @@ def _first(option: _T | None, in_file: _T | None, default: _T) -> _T:
     return in_file if in_file is not None else default
 
 
-def _provider(option: str | None, file: Project) -> ProviderSettings:
-    """The file's settings count for the file's provider alone."""
+def provider_settings(option: str | None, file: Project) -> ProviderSettings:
+    """The provider's. The file's settings count for the file's provider alone.
+
+    Raises:
+        UsageError: there is no provider of that name.
+    """
     if option is None:
         return file.provider or ProviderSettings()
     if option not in PROVIDER_NAMES:

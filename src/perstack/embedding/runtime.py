@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self, Unpack, cast
 
 import anyio
 
-from perstack.assembly.execute import check_place, open_store
+from perstack.assembly.execute import open_store
+from perstack.assembly.jobs_path import check_place
 from perstack.assembly.model import open_model
 from perstack.assembly.parts import Parts
 from perstack.embedding.expert import Cast, Expert

@@ -67,6 +67,15 @@ def checked_url(told: str, place: str) -> str:
     return told.strip().rstrip("/")
 
 
+def is_openai(told: str) -> bool:
+    """Whether the address is OpenAI's own: the one for all the world, or a region's."""
+    try:
+        host = urlsplit(told.strip()).hostname or ""
+    except ValueError:
+        return False  # which `operation_url` says more of
+    return host == "api.openai.com" or host.endswith(".api.openai.com")
+
+
 def api_key(environ: Mapping[str, str], variable: str, provider: str) -> str:
     """The key in `variable`, without surrounding space.
 

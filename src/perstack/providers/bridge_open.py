@@ -6,7 +6,6 @@ is in `environ` alone, and is never written anywhere.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from importlib import import_module
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from perstack.errors import ConfigurationError
 from perstack.providers.address import api_key, base_url, checked_url
+from perstack.providers.extras import require_packages
 
 if TYPE_CHECKING:
     from perstack.providers import Provider
@@ -66,7 +66,7 @@ def open_google(settings: ProviderSettings, environ: Mapping[str, str]) -> Provi
     Raises:
         ConfigurationError: an extra or the key is missing, or a setting cannot be used.
     """
-    _require("google", "google", ("pydantic_ai", "google.genai"))
+    require_packages("google")
     key = api_key(environ, GOOGLE_KEY, "google")
     url = _root(settings.base_url, environ.get(GOOGLE_URL), GOOGLE_URL) or GOOGLE_ADDRESS
     from perstack.providers.bridge import BridgedModel
@@ -86,7 +86,7 @@ def open_vertex(settings: ProviderSettings, environ: Mapping[str, str]) -> Provi
         ConfigurationError: an extra, the project or the location is missing, or the file
             or a setting cannot be used.
     """
-    _require("google-vertex", "google", ("pydantic_ai", "google.genai"))
+    require_packages("google-vertex")
     path = environ.get(VERTEX_CREDENTIALS, "").strip()
     found = _google_credentials(path) if path else GoogleCredentials()
     project = settings.project or environ.get("GOOGLE_VERTEX_PROJECT") or found.project
@@ -121,7 +121,7 @@ def open_bedrock(settings: ProviderSettings, environ: Mapping[str, str]) -> Prov
     Raises:
         ConfigurationError: an extra or the region is missing, or a setting cannot be used.
     """
-    _require("amazon-bedrock", "bedrock", ("pydantic_ai", "boto3"))
+    require_packages("amazon-bedrock")
     from perstack.providers.bridge import BridgedModel
     from perstack.providers.bridge_bedrock import Bedrock
     from perstack.providers.bridge_transport import Transport
@@ -168,27 +168,11 @@ def open_library(settings: ProviderSettings, environ: Mapping[str, str]) -> Prov
     Raises:
         ConfigurationError: the extra is missing, or a header cannot be sent.
     """
-    _require("pydantic-ai", "pydantic-ai", ("pydantic_ai",))
+    require_packages("pydantic-ai")
     from perstack.providers.bridge import BridgedModel
     from perstack.providers.bridge_library import Library
 
     return BridgedModel(Library(settings, environ))
-
-
-def _require(provider: str, extra: str, modules: tuple[str, ...]) -> None:
-    for module in modules:
-        if not _is_installed(module):
-            raise ConfigurationError(
-                f"The provider {provider} needs packages that are not installed "
-                f'({module}): install them with pip install "perstack[{extra}]".'
-            )
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # its parent is missing
-        return False
 
 
 def _root(setting: str | None, variable: str | None, name: str) -> str:

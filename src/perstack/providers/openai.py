@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from perstack.errors import ConfigurationError
 from perstack.providers import Provider
-from perstack.providers.address import api_key, operation_url, optional_key
+from perstack.providers.address import api_key, is_openai, operation_url, optional_key
 from perstack.providers.http import Endpoint
 from perstack.providers.openai_chat import ChatModel
 from perstack.providers.openai_chat_quirks import COMPATIBLE, DEEPSEEK, OLLAMA, OPENAI
@@ -31,7 +30,7 @@ def open_openai(settings: ProviderSettings, environ: Mapping[str, str]) -> Provi
             cannot be used.
     """
     told, place = _base(settings, environ, "OPENAI_BASE_URL", OPENAI_URL)
-    is_vendor = _is_openai(told)
+    is_vendor = is_openai(told)
     key = optional_key(environ, "OPENAI_API_KEY")
     if is_vendor and not key:
         key = api_key(environ, "OPENAI_API_KEY", "openai")
@@ -83,15 +82,6 @@ def _base(
     if settings.base_url:
         return settings.base_url, "The provider's baseUrl"
     return environ.get(variable, "").strip() or default, variable
-
-
-def _is_openai(told: str) -> bool:
-    """Whether the address is the vendor's: the one for all the world, or a region's."""
-    try:
-        host = urlsplit(told.strip()).hostname or ""
-    except ValueError:
-        return False  # which `operation_url` says more of
-    return host == "api.openai.com" or host.endswith(".api.openai.com")
 
 
 def _bearer(key: str) -> dict[str, str]:
