@@ -72,3 +72,4 @@ def test_a_run_loads_no_module_that_it_does_not_use(tmp_path: Path) -> None:
     }
     assert not modules & unused
     assert not any(name.startswith(("perstack.net", "perstack.skills.mcp")) for name in modules)
+    assert not any(name.startswith("perstack.assembly.local_models") for name in modules)

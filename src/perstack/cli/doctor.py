@@ -33,8 +33,9 @@ def doctor(
 ) -> int:
     """Show which model a run here would ask and why, and what else it would find.
 
-    Keys by their names, Experts and what they lack, the lock, where things are kept,
-    programs, Docker, and what could fence in commands. For each problem what to do.
+    Keys by their names, Experts and what they lack, the lock, where things are kept, model
+    servers on this machine, programs, Docker, and what could fence in commands. For each
+    problem what to do.
     No model is asked, no skill is started, and nothing is changed.
     """
     import anyio

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from perstack.errors import ConfigurationError
 
+OLLAMA_URL = "http://localhost:11434"
 OWN_HEADERS = frozenset({"accept-encoding", "connection", "content-length", "transfer-encoding"})
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from perstack.errors import ConfigurationError
 from perstack.providers import Provider
-from perstack.providers.address import api_key, is_openai, operation_url, optional_key
+from perstack.providers.address import OLLAMA_URL, api_key, is_openai, operation_url, optional_key
 from perstack.providers.http import Endpoint
 from perstack.providers.openai_chat import ChatModel
 from perstack.providers.openai_chat_quirks import COMPATIBLE, DEEPSEEK, OLLAMA, OPENAI
@@ -14,7 +14,6 @@ from perstack.schema.settings import ProviderSettings
 
 OPENAI_URL = "https://api.openai.com"
 DEEPSEEK_URL = "https://api.deepseek.com"
-OLLAMA_URL = "http://localhost:11434"
 
 CHAT = "chat/completions"
 RESPONSES = "responses"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from perstack.schema.base import Data
+from perstack.schema.local_model import LocalServer
 
 Severity: TypeAlias = Literal["problem", "warning"]
 """What stands in the way of a run, and what does not."""
@@ -160,6 +161,7 @@ class Diagnosis(Data, omit_defaults=False, kw_only=True):
     variables: tuple[FoundVariable, ...]
     unknown_keys: tuple[str, ...]
     experts: tuple[ExpertNeeds, ...]
+    local_servers: tuple[LocalServer, ...]
     programs: tuple[Program, ...]
     docker: Engine
     sandbox: Sandbox

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from perstack.schema.diagnosis import Diagnosis, Engine, Finding, ModelChoice, Places, Program
+    from perstack.schema.local_model import LocalModel, LocalServer
 
 LINE_LIMIT = 500
 """Characters of a line, of which most are paths and messages."""
@@ -29,6 +30,7 @@ _LOCKS = {
     "older": "older than perstack.toml",
     "unreadable": "cannot be read",
 }
+_KINDS = {"ollama": "Ollama", "lmStudio": "LM Studio", "llamaCpp": "llama.cpp"}
 _BACKENDS = {
     "bubblewrap": "bubblewrap",
     "userNamespaces": "user namespaces",
@@ -47,6 +49,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
         ("Keys and variables", _variables(diagnosis)),
         ("Project", _project(diagnosis)),
         ("Places", _places(diagnosis.places)),
+        ("Model servers on this machine", _servers(diagnosis.local_servers)),
         ("Programs", _programs(diagnosis.programs, diagnosis.docker)),
         (_sandbox_head(diagnosis), _sandbox(diagnosis)),
         ("Findings", _findings(diagnosis.findings)),
@@ -108,6 +111,29 @@ def _places(places: Places) -> Iterator[str]:
     yield _row("workspace", places.workspace)
     yield _row("jobs", places.jobs or "nowhere they may be")
     yield _row("cache", places.cache or "none")
+
+
+def _servers(servers: Iterable[LocalServer]) -> Iterator[str]:
+    for server in servers:
+        version = f" {server.version}" if server.version is not None else ""
+        yield f"{_KINDS[server.kind]}{version} at {server.base_url}"
+        for model in server.models:
+            yield f"  {model.name}: {', '.join(_abilities(model)) or 'nothing known of it'}"
+        if server.left_out:
+            yield f"  and {server.left_out} more"
+        if not server.models:
+            yield "  no models"
+
+
+def _abilities(model: LocalModel) -> Iterator[str]:
+    if model.takes_tools is not None:
+        yield "calls tools" if model.takes_tools else "CANNOT CALL TOOLS"
+    now, most = model.context_window, model.max_context_window
+    if now is not None:
+        could = f" of {most:,} that it could have" if most and most > now else ""
+        yield f"context {now:,}{could}"
+    elif most is not None:
+        yield f"context at most {most:,}"
 
 
 def _programs(programs: Iterable[Program], engine: Engine) -> Iterator[str]:

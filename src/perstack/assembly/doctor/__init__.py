@@ -7,8 +7,11 @@ import platform
 import sys
 from typing import TYPE_CHECKING
 
+import anyio
+
 from perstack._version import __version__
 from perstack.assembly.doctor.docker import docker_engine
+from perstack.assembly.doctor.local import local_findings
 from perstack.assembly.doctor.model import model_choice, model_findings
 from perstack.assembly.doctor.programs import found_programs
 from perstack.assembly.doctor.project import (
@@ -19,6 +22,7 @@ from perstack.assembly.doctor.project import (
 )
 from perstack.assembly.doctor.sandboxes import sandbox
 from perstack.assembly.doctor.variables import found_keys, found_variables, variable_findings
+from perstack.assembly.local_models import PORTS, local_servers
 from perstack.assembly.lock import lock_path
 from perstack.assembly.lock_cache import cache_folder
 from perstack.config.load import find_config
@@ -28,13 +32,14 @@ from perstack.providers.extras import EXTRAS, is_installed
 from perstack.schema.diagnosis import Diagnosis, Finding, Places, Software
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from perstack.assembly.local_models import Search
     from perstack.config.request import Options, RunRequest
     from perstack.config.resolve import Stage
     from perstack.errors import ConfigurationError
-    from perstack.schema.diagnosis import LockState, Topic
+    from perstack.schema.diagnosis import Engine, LockState, Topic
 
 _TOPICS: dict[Stage, tuple[Topic, str, str]] = {
     "file": ("configuration", ". ", "Correct it there."),
@@ -94,12 +99,30 @@ class Survey:
         )
 
 
-async def diagnose(survey: Survey) -> Diagnosis:
-    """All of it: the survey, and what programs on this machine say of themselves."""
+async def diagnose(survey: Survey, ports: Sequence[int] = PORTS) -> Diagnosis:
+    """All of it: the survey, and what programs on this machine answer.
+
+    `ports` of the loopback address are looked at for model servers.
+    """
     request = survey.request
-    docker = await docker_engine(request.environ)
+    engines: list[Engine] = []
+    searches: list[Search] = []
+
+    async def ask_docker() -> None:
+        engines.append(await docker_engine(request.environ))
+
+    async def look_for_models() -> None:
+        searches.append(await local_servers(ports))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask_docker)
+        tasks.start_soon(look_for_models)
+    [docker], [search] = engines, searches
+    findings = list(survey.findings)
+    if survey.model is not None:
+        findings += local_findings(request, search)
     return Diagnosis(
-        is_ready=all(finding.severity != "problem" for finding in survey.findings),
+        is_ready=all(finding.severity != "problem" for finding in findings),
         software=_software(),
         places=survey.places,
         model=survey.model,
@@ -107,10 +130,11 @@ async def diagnose(survey: Survey) -> Diagnosis:
         variables=survey.variables,
         unknown_keys=request.project.unknown_keys if request.project is not None else (),
         experts=survey.experts,
+        local_servers=search.servers,
         programs=survey.programs,
         docker=docker,
         sandbox=survey.sandbox,
-        findings=tuple(survey.findings),
+        findings=tuple(findings),
     )
 
 

@@ -40,7 +40,7 @@ def model_choice(options: Options, request: RunRequest) -> ModelChoice:
         model=settings.model or None,
         model_by=_model_by(options, request),
         key=variable if request.environ.get(variable, "").strip() else None,
-        address=_shown(_address(request)[0]),
+        address=_shown(address(request)[0]),
     )
 
 
@@ -130,13 +130,16 @@ def _other_key(request: RunRequest) -> str:
 def _needs_key(request: RunRequest) -> bool:
     name = request.settings.provider.provider_name
     if name == "openai":
-        told, _ = _address(request)
+        told, _ = address(request)
         return told is None or is_openai(told)
     return name in KEY_VARIABLES
 
 
-def _address(request: RunRequest) -> tuple[str | None, str]:
-    """Where the provider is asked in place of its vendor's address, and what says so."""
+def address(request: RunRequest) -> tuple[str | None, str]:
+    """Where the provider is asked in place of its vendor's address, and what says so.
+
+    None where nothing does.
+    """
     provider = request.settings.provider
     if provider.base_url:
         return provider.base_url, "The provider's baseUrl"
@@ -149,7 +152,7 @@ def _address(request: RunRequest) -> tuple[str | None, str]:
 
 
 def _check_address(request: RunRequest) -> None:
-    told, place = _address(request)
+    told, place = address(request)
     if told is not None:
         checked_url(told, place)
 
@@ -171,7 +174,7 @@ def _missing_setting(request: RunRequest) -> tuple[str, str] | None:
     provider, environ = request.settings.provider, request.environ
     match provider.provider_name:
         case "azure-openai" if not (
-            _address(request)[0] or provider.resource_name or environ.get("AZURE_RESOURCE_NAME")
+            address(request)[0] or provider.resource_name or environ.get("AZURE_RESOURCE_NAME")
         ):
             return "a resource", "Set resourceName in [provider.setting], or AZURE_RESOURCE_NAME."
         case "google-vertex" if not (provider.location or environ.get("GOOGLE_VERTEX_LOCATION")):
