@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -142,3 +143,17 @@ async def test_the_backends_of_a_sandbox_are_found_and_none_is_used(tmp_path: Pa
     assert by_name["bubblewrap"].detail == str(bwrap)
     assert not sandbox({"PATH": "/nonexistent"}).backends[0].is_available
     assert all(backend.detail for backend in found.backends)
+
+
+@pytest.mark.parametrize(("script", "detail"), [("exit 1", "Operation not permitted"), (None, "")])
+async def test_namespaces_that_cannot_be_made_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, detail: str
+) -> None:
+    python = tmp_path / "python"
+    if script is not None:
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    namespaces = sandbox({}).backends[1]
+    assert not namespaces.is_available
+    assert detail in namespaces.detail

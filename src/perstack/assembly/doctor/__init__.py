@@ -56,8 +56,6 @@ what to do where it says none."""
 class Survey:
     """What can be found by looking, and the request that it is about.
 
-    Taken while the process has one thread.
-
     Raises:
         UsageError: an option is wrong.
     """

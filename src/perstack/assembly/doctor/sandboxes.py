@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +17,15 @@ from perstack.schema.diagnosis import Backend, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# unshare(2), and the number of landlock_create_ruleset(2), the same on all machines.
-_CLONE_NEWUSER = 0x10000000
+SECONDS = 2.0
+
+# unshare(2). Its flag is CLONE_NEWUSER.
+_TRY = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+raise SystemExit(ctypes.get_errno() if libc.unshare(0x10000000) else 0)
+"""
+# The number of landlock_create_ruleset(2) is the same on all machines.
 _LANDLOCK_CREATE_RULESET = 444
 _LANDLOCK_VERSION = 1
 
@@ -24,7 +33,7 @@ _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
 
 def sandbox(environ: Mapping[str, str]) -> Sandbox:
-    """The backends in the order of their strength. Call it while this process has one thread."""
+    """The backends, and what was found of each."""
     if sys.platform != "linux":
         names = ("bubblewrap", "userNamespaces", "landlock")
         return Sandbox(
@@ -57,11 +66,13 @@ def _user_namespaces() -> Backend:
 
 def _tried() -> int:
     """0, or the number of the error."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    pid = os.fork()
-    if pid == 0:
-        os._exit(min(ctypes.get_errno(), 255) if libc.unshare(_CLONE_NEWUSER) else 0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _TRY], env={}, timeout=SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return errno.EAGAIN
+    return tried.returncode
 
 
 def _landlock() -> Backend:
