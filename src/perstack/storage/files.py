@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import resource
 from collections import OrderedDict
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,23 +21,15 @@ import anyio
 import anyio.lowlevel
 
 from perstack.errors import LeaseLost, StorageError
-from perstack.schema.checkpoint import Job
-from perstack.schema.event import RunEvent
-from perstack.schema.keys import checked_id, is_id
+from perstack.schema.keys import checked_id
 from perstack.storage.commits import Commits, Work
-from perstack.storage.folders import (
-    file_descriptor,
-    folder_descriptor,
-    names_in,
-    open_below,
-    open_folder,
-)
+from perstack.storage.folders import folder_descriptor, open_below, open_folder
 from perstack.storage.lease import HeldJob
-from perstack.storage.log import LOG_NAME, RunLog, facts
+from perstack.storage.listing import kept_facts, kept_job, kept_jobs, kept_runs
+from perstack.storage.log import LOG_NAME, RunLog
 from perstack.storage.records import (
     UNKNOWN_INDEX,
     index_in,
-    job_record,
     keep_job,
     keep_run,
     run_indexes,
@@ -48,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from os import PathLike
 
+    from perstack.schema.checkpoint import Job
     from perstack.schema.event import Fact
     from perstack.schema.settings import Settings
 
@@ -226,30 +219,16 @@ class FilesStore:
         return self._events(job_id, run_id)
 
     async def _events(self, job_id: str, run_id: str) -> AsyncIterator[Fact]:
-        path = self.root / "jobs" / job_id / "runs" / run_id / LOG_NAME
-        try:
-            with open_below(self.root, "jobs", job_id, "runs", run_id) as folder:
-                descriptor = file_descriptor(path, folder, os.O_RDONLY)
-        except FileNotFoundError:
-            return
-        try:
-            for batch in facts(descriptor, path, job_id, run_id):
+        with closing(kept_facts(self.root, job_id, run_id)) as batches:
+            for batch in batches:
                 for fact in batch:
                     yield fact
                 await anyio.lowlevel.checkpoint()  # a long log must not stop the others
-        finally:
-            os.close(descriptor)
 
     async def runs(self, job_id: str) -> list[str]:
         """Ids by the order of `open_run`. Runs whose run.json is damaged come last."""
         checked_id(job_id, "job id")
-        path = self.root / "jobs" / job_id / "runs"
-        try:
-            with open_below(self.root, "jobs", job_id, "runs") as folder:
-                indexes = run_indexes(path, folder)
-        except FileNotFoundError:
-            return []
-        return sorted(indexes, key=lambda run_id: (indexes[run_id], run_id))
+        return kept_runs(self.root, job_id)
 
     async def put_job(self, job: Job) -> None:
         """Replace job.json; of a job at rest, so that it survives the machine.
@@ -275,48 +254,13 @@ class FilesStore:
                 work.carry()
 
     async def get_job(self, job_id: str) -> Job | None:
-        """The job's record; where it is missing or damaged, what the logs say of it.
-
-        None where there is neither. A record made of the logs tells when the job
-        began and whose it is, and says "running": how far it got is a fold of them.
-        """
+        """The job's record; where it is missing or damaged, what the logs say of it."""
         checked_id(job_id, "job id")
-        try:
-            with open_below(self.root, "jobs", job_id) as folder:
-                record = job_record(self.root / "jobs" / job_id, folder)
-        except FileNotFoundError:
-            return None
-        except StorageError:
-            record = None
-        return record or await self._job_of_logs(job_id)
-
-    async def _job_of_logs(self, job_id: str) -> Job | None:
-        for run_id in await self.runs(job_id):
-            began: int | None = None
-            key = ""
-            async for fact in self.events(job_id, run_id):
-                began = fact.timestamp if began is None else began
-                if isinstance(fact, RunEvent):
-                    key = fact.expert_key
-                    break
-            if began is not None:
-                return Job(id=job_id, coordinator_expert_key=key, started_at=began)
-        return None
+        return kept_job(self.root, job_id)
 
     async def jobs(self) -> list[Job]:
         """Every job that its record or its logs tell of, the one that started last first."""
-        found: list[Job] = []
-        try:
-            with open_below(self.root, "jobs") as folder:
-                names = names_in(self.root / "jobs", folder)
-        except FileNotFoundError:
-            return found
-        for name in filter(is_id, names):
-            with suppress(StorageError):  # a job that cannot be read must not hide the others
-                job = await self.get_job(name)
-                if job is not None:
-                    found.append(job)
-        return sorted(found, key=lambda job: (job.started_at, job.id), reverse=True)
+        return kept_jobs(self.root)
 
 
 def _last_index(held: HeldJob, runs: int) -> int:

@@ -19,6 +19,7 @@ from perstack.storage.folders import (
     sync,
     sync_folder,
 )
+from perstack.storage.holder import LOCK_NAME
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from perstack.storage.log import RunLog
 
-LOCK_NAME = "lock"
 ATTEMPTS = 5
 
 
@@ -62,7 +62,7 @@ class HeldJob:
         self._lock_path = path / LOCK_NAME
         self._lock = -1
         try:
-            self._lock, self._identity = _locked(path / LOCK_NAME, folder)
+            self._lock, self._identity = locked(path / LOCK_NAME, folder)
             os.close(folder_descriptor(path / "runs", folder, make=True))
         except BaseException:
             self.close()
@@ -125,7 +125,13 @@ class HeldJob:
         self.folder = self._lock = -1
 
 
-def _locked(path: Path, folder: int) -> tuple[int, tuple[int, int]]:
+def locked(path: Path, folder: int) -> tuple[int, tuple[int, int]]:
+    """The file `path` in the folder `folder`, locked, and its identity. The caller closes it.
+
+    Raises:
+        JobInUse: somebody else has locked it.
+        StorageError: it cannot be locked.
+    """
     for _ in range(ATTEMPTS):
         descriptor = file_descriptor(path, folder, os.O_RDWR | os.O_CREAT)
         try:

@@ -140,7 +140,7 @@ def _end_of(descriptor: int, size: int, path: Path) -> tuple[int, int]:
     try:
         return start + newline + 1, msgspec.json.decode(last, type=_Position).seq
     except (ValueError, RecursionError) as error:
-        raise CorruptLog(f"{path}: its last line {_problem(error)}") from error
+        raise CorruptLog(f"{path}: its last line {problem_of(error)}") from error
 
 
 def facts(descriptor: int, path: Path, job_id: str, run_id: str) -> Iterator[list[Fact]]:
@@ -188,7 +188,7 @@ def _checked_fact(line: bytes, seq: int, path: Path, job_id: str, run_id: str) -
     try:
         fact = decode_fact(line)
     except (ValueError, RecursionError) as error:
-        raise CorruptLog(f"{path}, line {seq}: it {_problem(error)}") from error
+        raise CorruptLog(f"{path}, line {seq}: it {problem_of(error)}") from error
     if fact.job_id == job_id and fact.run_id == run_id and fact.seq == seq:
         return fact
     if fact.job_id != job_id:
@@ -200,8 +200,8 @@ def _checked_fact(line: bytes, seq: int, path: Path, job_id: str, run_id: str) -
     raise CorruptLog(f"{path}, line {seq}: {problem}")
 
 
-def _problem(error: Exception) -> str:
-    # What the decoder says may quote the file: short, and nothing a terminal would obey.
+def problem_of(error: Exception) -> str:
+    """What is wrong with a line, to follow its place: short, and nothing a terminal would obey."""
     if isinstance(error, RecursionError):
         return "is nested too deeply"
     said = ascii(str(error))[1:-1]
