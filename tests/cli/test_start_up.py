@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.process import QUIET
+from cli.process import QUIET, perstack
 
 HEAVY = {"msgspec", "httpx2", "anyio", "asyncio", "tomllib", "ssl"}
 NEVER = {"pydantic", "pydantic_ai", "mcp", "textual", "rich", "httpx", "requests", "uvloop"}
@@ -45,6 +45,9 @@ def loaded(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> se
         ["skills", "--help"],
         ["doctor", "--help"],
         ["schema", "--help"],
+        ["log", "--help"],
+        ["jobs", "--help"],
+        ["jobs", "prune", "--help"],
     ],
 )
 def test_help_and_version_load_nothing_heavy(words: list[str], tmp_path: Path) -> None:
@@ -73,3 +76,15 @@ def test_a_run_loads_no_module_that_it_does_not_use(tmp_path: Path) -> None:
     assert not modules & unused
     assert not any(name.startswith(("perstack.net", "perstack.skills.mcp")) for name in modules)
     assert not any(name.startswith("perstack.assembly.local_models") for name in modules)
+
+
+@pytest.mark.parametrize("words", [["log"], ["log", "--errors", "--context", "1"], ["jobs"]])
+def test_looking_at_jobs_loads_no_event_loop_and_follows_no_run(
+    words: list[str], tmp_path: Path
+) -> None:
+    perstack("run", "tic-tac-toe", "Hi", cwd=tmp_path)
+    modules = loaded(words, tmp_path)
+
+    assert not modules & (NEVER | {"anyio", "asyncio", "httpx2", "ssl"})
+    ours = ("perstack.runtime", "perstack.providers", "perstack.skills", "perstack.base")
+    assert not any(name.startswith((*ours, "perstack.net.")) for name in modules)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import msgspec
 
 
+class Something(msgspec.Struct, frozen=True):
+    """An object that is there, whatever it holds."""
+
+
 class Head(msgspec.Struct, frozen=True, rename="camel"):
     """What a line says of its event: enough to choose and to order by.
 
-    Runtime events have no `expert_key` and no `step_number`. `tool_results` and
-    `definition` are left as they are on the line, and only `startRun` has them.
+    Runtime events have no `expert_key` and no `step_number`. Of `tool_results` and
+    `definition`, which only `startRun` has, it is known that they are there.
     """
 
     type: str
@@ -20,14 +24,13 @@ class Head(msgspec.Struct, frozen=True, rename="camel"):
     run_id: str = ""
     expert_key: str | None = None
     step_number: int | None = None
-    tool_results: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    definition: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    tool_results: tuple[Something, ...] = ()
+    definition: Something | None = None
 
     @property
     def is_restart(self) -> bool:
         """Whether a run moves again, with the answers it waited for."""
-        has_answers = self.tool_results is not msgspec.UNSET
-        return self.type == "startRun" and has_answers and self.definition is msgspec.UNSET
+        return self.type == "startRun" and bool(self.tool_results) and self.definition is None
 
 
 decode_head = msgspec.json.Decoder(Head).decode

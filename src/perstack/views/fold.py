@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
 from perstack.kernel.apply import apply
@@ -17,6 +19,7 @@ from perstack.schema.event import (
     RunStoppedByInteractiveTool,
     StepContinued,
 )
+from perstack.schema.history import History
 
 STOPS = (
     RunCompleted,
@@ -26,6 +29,40 @@ STOPS = (
     RunStoppedByInteractiveTool,
 )
 """The facts that end a stretch of a run."""
+
+
+class RunFold:
+    """Folds one run, as long as it may be: with each step that is over, its messages are let go.
+
+    The states around a fact are those of the process that wrote the log, but for the
+    messages of earlier steps; `is_whole` keeps those as well. `state` is where the run
+    begins: blank, or forked from the checkpoint that it goes on from.
+
+    Attributes:
+        state: the run as it is now.
+        closed: the state where each checkpoint of `wanted` closes, by its id.
+    """
+
+    def __init__(
+        self, state: RunState, wanted: Collection[str] = (), *, is_whole: bool = False
+    ) -> None:
+        self.state = state
+        self.closed: dict[str, RunState] = {}
+        self._wanted = wanted
+        self._is_whole = is_whole
+
+    def feed(self, fact: Fact) -> tuple[RunState, RunState]:
+        """The run before and after `fact`. Raises as `apply` does for what cannot follow."""
+        before = self.state
+        after = apply(before, fact)
+        if isinstance(fact, (StepContinued, *STOPS)):
+            end = before if isinstance(fact, StepContinued) else after
+            if end.checkpoint_id in self._wanted:
+                self.closed.setdefault(end.checkpoint_id, end)
+        self.state = after
+        if isinstance(fact, StepContinued) and not self._is_whole:
+            self.state = replace(after, messages=History(), step_first_message=0)
+        return before, after
 
 
 class JobFold:

@@ -78,42 +78,62 @@ def summary_of(facts_by_run: Mapping[str, Iterable[Fact]]) -> Summary:
         ValueError: no run was ever started.
     """
     fold = JobFold()
-    tools: dict[tuple[str, str], _Tools] = {}
-    tallies: dict[str, _Tally] = {}
-    for run_id, facts in facts_by_run.items():
-        tally = tallies[run_id] = _Tally()
+    sums = SummaryFold()
+    for facts in facts_by_run.values():
         for fact in facts:
-            fold.feed(fact)
-            tally.count(fact)
-            if isinstance(fact, ToolCallCompleted):
-                key = fact.tool_result.skill_name, fact.tool_result.tool_name
-                tools.setdefault(key, _Tools()).count(fact)
-    states = {run_id: state for run_id, state in fold.states.items() if state.definition}
-    if not states:
-        raise ValueError("a job in which nothing was started has no summary")
-    runs = tuple(tallies[run_id].run(state) for run_id, state in states.items())
-    coordinator = coordinator_of(states)
-    return Summary(
-        job_id=next(iter(states.values())).job_id,
-        status=job_status(states),
-        text=coordinator.text if coordinator else "",
-        steps=sum(run.steps for run in runs),
-        retries=sum(run.retries for run in runs),
-        usage=sum((run.usage for run in runs), NO_USAGE),
-        started_at=min(run.started_at for run in runs),
-        finished_at=max(run.finished_at for run in runs),
-        runs=runs,
-        tools=tuple(
-            ToolSummary(
-                skill_name=skill,
-                tool_name=name,
-                calls=tally.calls,
-                errors=tally.errors,
-                duration_ms=tally.duration_ms,
-            )
-            for (skill, name), tally in sorted(tools.items())
-        ),
-    )
+            sums.feed(fact, fold.feed(fact)[1])
+    return sums.summary
+
+
+class SummaryFold:
+    """Sums a job up as its facts come, each with the run after it: run by run."""
+
+    def __init__(self) -> None:
+        self._tools: dict[tuple[str, str], _Tools] = {}
+        self._tallies: dict[str, _Tally] = {}
+        self._states: dict[str, RunState] = {}
+
+    def feed(self, fact: Fact, after: RunState) -> None:
+        """Take one more fact into account."""
+        self._states[fact.run_id] = after
+        self._tallies.setdefault(fact.run_id, _Tally()).count(fact)
+        if isinstance(fact, ToolCallCompleted):
+            key = fact.tool_result.skill_name, fact.tool_result.tool_name
+            self._tools.setdefault(key, _Tools()).count(fact)
+
+    @property
+    def summary(self) -> Summary:
+        """The job so far.
+
+        Raises:
+            ValueError: no run was ever started.
+        """
+        states = {run_id: state for run_id, state in self._states.items() if state.definition}
+        if not states:
+            raise ValueError("a job in which nothing was started has no summary")
+        runs = tuple(self._tallies[run_id].run(state) for run_id, state in states.items())
+        coordinator = coordinator_of(states)
+        return Summary(
+            job_id=next(iter(states.values())).job_id,
+            status=job_status(states),
+            text=coordinator.text if coordinator else "",
+            steps=sum(run.steps for run in runs),
+            retries=sum(run.retries for run in runs),
+            usage=sum((run.usage for run in runs), NO_USAGE),
+            started_at=min(run.started_at for run in runs),
+            finished_at=max(run.finished_at for run in runs),
+            runs=runs,
+            tools=tuple(
+                ToolSummary(
+                    skill_name=skill,
+                    tool_name=name,
+                    calls=tally.calls,
+                    errors=tally.errors,
+                    duration_ms=tally.duration_ms,
+                )
+                for (skill, name), tally in sorted(self._tools.items())
+            ),
+        )
 
 
 class _Tools:
