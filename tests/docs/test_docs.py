@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from perstack.cli import COMMANDS
+from perstack.cli.jobs import jobs, prune
+from perstack.cli.log import log
 from perstack.cli.options import FLAGS, REPEATED, VALUES
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +18,12 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("exam
 OPTIONS = {flag for flags, *_ in (*VALUES, *REPEATED, *FLAGS) for flag in flags}
 OTHER_OPTIONS = {"--events", "--debug", "--help", "--version"}
 OTHER_OPTIONS |= {"--pick", "--omit", "--port", "--log", "--frozen", "--json"}
+OTHER_OPTIONS |= {
+    option
+    for command in (log, jobs, prune)
+    for parameter in command.params
+    for option in parameter.opts
+}
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
