@@ -9,6 +9,7 @@ from .cold_starts import cold_starts
 from .delegation import delegates
 from .figures import Figure
 from .locked_skills import locked_skills
+from .long_logs import long_logs
 from .long_runs import resuming, steps
 from .many_jobs import many_jobs
 from .recording import recording
@@ -30,4 +31,5 @@ ROWS: dict[int, Callable[[Bench], list[Figure]]] = {
     11: three_servers,
     12: calls,
     13: many_servers,
+    14: long_logs,
 }

@@ -60,14 +60,15 @@ def printed(*options: str) -> tuple[set[int], str]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_row_without_servers_is_measured_and_printed():
-    rows, names = printed("--rows", "1,2,3,4,5,6,7,8,9,10", "--steps", "12", "--jobs", "20")
-    assert rows == set(range(1, 11))
+    rows, names = printed("--rows", "1,2,3,4,5,6,7,8,9,10,14", "--steps", "12", "--jobs", "20")
+    assert rows == {*range(1, 11), 14}
     for name in ("the bare stack", "`--version`", "12 steps", "8 delegates", "fdatasync", "query"):
         assert name in names
     for name in (
         "20 jobs at once",
         "Messages, 201 messages: Perstack",
         "from the start: anthropic",
+        "events: `perstack log --errors`",
     ):
         assert name in names
 
