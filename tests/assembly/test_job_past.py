@@ -10,7 +10,7 @@ import pytest
 from assembly.past import fail, written
 from perstack.assembly.job_events import Chosen, JobEvents, Wanted, span_of
 from perstack.assembly.job_past import JobPast
-from perstack.errors import CorruptLog, NoSuchCheckpoint
+from perstack.errors import CorruptLog, NoSuchCheckpoint, UsageError
 from perstack.schema.event import StepContinued
 from perstack.storage.job_log import JobLog
 from perstack.views.fold import STOPS, RunFold
@@ -105,7 +105,7 @@ async def test_a_summary_of_what_is_followed_is_the_summary(tmp_path: Path) -> N
 async def test_the_coordinators_last_run_is_the_main_one(tmp_path: Path) -> None:
     log = written(await play_forks(), tmp_path)
     assert JobPast(log).main_run(tuple(log.runs)) == [*log.runs][-1]
-    with pytest.raises(NoSuchCheckpoint):
+    with pytest.raises(UsageError, match="before its first event"):
         JobPast(log).main_run(())
 
 

@@ -371,6 +371,7 @@ SLOW: dict[str, Any] = {
 def started(words: list[str], folder: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [str(PERSTACK), *words],
+        bufsize=0,  # a line is read without those behind it
         cwd=folder,
         env=QUIET | env,
         stdout=subprocess.PIPE,

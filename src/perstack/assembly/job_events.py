@@ -33,11 +33,12 @@ class Span(NamedTuple):
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for. Its parts are as the options of `perstack log`.
 
-    `take` is None for all. Without an `offset` the newest are meant; with one, it counts
-    from the first. `has_all`: also what is only bookkeeping. `is_lean`: as lean lines.
+    `run_ids` are None for all, `take` for all events. Without an `offset` the newest are
+    meant; with one, it counts from the first. `has_all`: also what is only bookkeeping.
+    `is_lean`: as lean lines.
     """
 
-    run_ids: tuple[str, ...]
+    run_ids: tuple[str, ...] | None = None
     span: Span | None = None
     selection: Selection = Selection()
     where: Filter | None = None
@@ -102,13 +103,16 @@ class JobEvents:
 
     def added(self) -> Iterator[Chosen]:
         """What was added to the logs since they last grew."""
-        run_ids = self._log.runs if self._wanted.span is None else (self._wanted.span.run_id,)
-        for chosen in self._followed(self._log.newer(run_ids)):
+        for chosen in self._all():
             if self._is_in_scope(chosen) and self._is_match(chosen):
                 yield chosen
 
+    @property
+    def _run_ids(self) -> Iterable[str]:
+        return self._log.runs if self._wanted.run_ids is None else self._wanted.run_ids
+
     def _all(self) -> Iterator[Chosen]:
-        return self._followed(self._log.newer(self._wanted.run_ids))
+        return self._followed(self._log.newer(self._run_ids))
 
     def _followed(self, entries: Iterable[Entry]) -> Iterator[Chosen]:
         for entry in entries:
@@ -120,7 +124,7 @@ class JobEvents:
         return iter(picked)
 
     def _from_the_end(self, take: int) -> Iterator[tuple[Chosen, bool]]:
-        older = map(Chosen, self._log.older(self._wanted.run_ids))
+        older = map(Chosen, self._log.older(self._run_ids))
         in_scope = filter(self._is_in_scope, older)
         context = self._wanted.context
         picked = [*windows(in_scope, self._is_match, context=context, take=take)][::-1]

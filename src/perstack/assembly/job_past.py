@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from perstack.errors import CorruptLog, NoSuchCheckpoint
+from perstack.errors import CorruptLog, NoSuchCheckpoint, UsageError
 from perstack.kernel.state import RunState, blank, forked
 from perstack.schema.event import Fact, RunStarted, decode_fact
 from perstack.storage.log import problem_of
@@ -95,7 +95,13 @@ class JobPast:
 
     def _fold(self, run_id: str) -> RunFold | None:
         if run_id not in self._folds:
-            self._folds[run_id] = RunFold(self._begun(run_id), self._wanted.get(run_id, ()))
+            try:
+                begun = self._begun(run_id)
+            except (CorruptLog, NoSuchCheckpoint) as problem:
+                self._log.report(problem.message)
+                self._folds[run_id] = None
+            else:
+                self._folds[run_id] = RunFold(begun, self._wanted.get(run_id, ()))
         return self._folds[run_id]
 
     def _begun(self, run_id: str) -> RunState:
@@ -112,19 +118,27 @@ class JobPast:
         """Of these runs, the last that nobody delegated; where all were, the last.
 
         Raises:
-            NoSuchCheckpoint: none has begun.
+            UsageError: none has begun.
+            CorruptLog: where they begin, their logs are damaged.
         """
         begun = [run_id for run_id in run_ids if self.beginning(run_id) is not None]
         if not begun:
-            raise NoSuchCheckpoint(f"Job {self._log.job_id} was stopped before its first event")
+            raise self.not_begun()
         own = [run_id for run_id in begun if self._beginnings[run_id].delegated_by is None]
         return (own or begun)[-1]
+
+    def not_begun(self) -> UsageError | CorruptLog:
+        """The error for a job, or a run of it, of which nothing can be told."""
+        job_id = self._log.job_id
+        if self._log.is_damaged:
+            return CorruptLog(f"Nothing of job {job_id} can be told: its logs are damaged")
+        return UsageError(f"Nothing of job {job_id} can be told: it stopped before its first event")
 
     def conversation(self, run_id: str, checkpoint_id: str | None) -> RunState:
         """A run with all its messages: where a checkpoint closes, or as it is now.
 
         Raises:
-            NoSuchCheckpoint: it is none of the run's, or cannot be reached.
+            NoSuchCheckpoint: it is none of the run's.
             CorruptLog: the run cannot be followed.
         """
         base = self._base_of(run_id)
@@ -166,18 +180,17 @@ class JobPast:
             if checkpoint_id in fold.closed:
                 return fold.closed[checkpoint_id]
         if checkpoint_id not in (None, fold.state.checkpoint_id):
-            raise NoSuchCheckpoint(
-                f"Run {state.run_id} of job {state.job_id} has no checkpoint {checkpoint_id}, "
-                "or its log is damaged before that"
-            )
+            named = f"Run {state.run_id} of job {state.job_id}"
+            if self._log.is_damaged:
+                raise CorruptLog(f"{named} cannot be followed to checkpoint {checkpoint_id}")
+            raise NoSuchCheckpoint(f"{named} has no checkpoint {checkpoint_id}")
         return fold.state
 
     def _facts(self, run_id: str) -> Iterator[Fact]:
         """A run's events as far as all is well, read apart from everything else."""
-        told: list[str] = []
-        reader = RunReader(self._log.root, self._log.job_id, run_id, told.append)
+        reader = RunReader(self._log.root, self._log.job_id, run_id, self._log.report)
         for entry in reader.newer():
-            fact = fact_of(self._log, entry)
-            if told or fact is None:
+            fact = None if entry.is_cut_off else fact_of(self._log, entry)
+            if fact is None:
                 return
             yield fact

@@ -44,17 +44,10 @@ def jobs(
     """
     if context.invoked_subcommand is not None:
         return 0
-    from perstack.cli.printing import Printer, nobody_reads
+    from perstack.cli.printing import Printer
 
     printer = Printer()
-    try:
-        code = _list(printer, take, config, workspace, env_path, as_json=as_json)
-        printer.flush()
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        return nobody_reads()
-    return code
+    return printer.shown(lambda: _list(printer, take, config, workspace, env_path, as_json=as_json))
 
 
 def _list(
@@ -119,5 +112,9 @@ def prune(
     pruned = prune(
         root, now_ms() - age, lambda job: job_entry(root, job, printer.tell), dry_run=dry_run
     )
-    printer.lines(pruned_lines(pruned, dry_run=dry_run))
-    return 0
+
+    def show() -> int:
+        printer.lines(pruned_lines(pruned, dry_run=dry_run))
+        return 0
+
+    return printer.shown(show)

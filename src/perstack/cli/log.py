@@ -87,18 +87,11 @@ def log(**given: Unpack[Given]) -> int:
 
     Reading takes no lock, so that it works beside a run.
     """
-    from perstack.cli.printing import Printer, nobody_reads
+    from perstack.cli.printing import Printer
 
     _check(given)
     printer = Printer(is_pretty=given["pretty"])
-    try:
-        code = _show(given, printer)
-        printer.flush()
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        return nobody_reads()
-    return code
+    return printer.shown(lambda: _show(given, printer))
 
 
 def _check(given: Given) -> None:
@@ -158,7 +151,7 @@ def _wanted(given: Given, past: JobLog) -> Wanted:
         if name not in EVENT_TYPES:
             hint = did_you_mean(name, EVENT_TYPES)
             raise UsageError(f"--type: no event in a log is {quoted(name)}{hint}")
-    run_ids = tuple(past.runs)
+    run_ids = None
     if given["run"] is not None:
         if checked_id(given["run"], "run id (--run)") not in past.runs:
             raise UsageError(f"--run: job {past.job_id} has no run {given['run']}")
@@ -168,7 +161,7 @@ def _wanted(given: Given, past: JobLog) -> Wanted:
     span = None
     if given["checkpoint"] is not None:
         checkpoint_id = checked_id(given["checkpoint"], "checkpoint id (--checkpoint)")
-        span = span_of(past, checkpoint_id, run_ids)
+        span = span_of(past, checkpoint_id, run_ids or past.runs)
         run_ids = (span.run_id,)
     return Wanted(
         run_ids=run_ids,

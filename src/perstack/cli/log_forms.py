@@ -28,6 +28,10 @@ class Shown:
         self._wanted = wanted
         self._printer = printer
 
+    @property
+    def _run_ids(self) -> tuple[str, ...]:
+        return tuple(self._past.runs) if self._wanted.run_ids is None else self._wanted.run_ids
+
     def _is_held(self) -> bool:
         return is_held(self._past.root, self._past.job_id)
 
@@ -94,7 +98,7 @@ class Shown:
         from perstack.views.log.tree import tree_lines
 
         self._printer.lines(self._heading())
-        runs = tallies(self._past, self._wanted.run_ids)
+        runs = tallies(self._past, self._run_ids)
         self._printer.lines(tree_lines(runs, self._printer.paint))
 
     def summary(self) -> None:
@@ -105,15 +109,19 @@ class Shown:
 
         past = JobPast(self._past)
         sums = SummaryFold()
-        for run_id in self._wanted.run_ids:
+        for run_id in self._run_ids:
             for entry in self._past.runs[run_id].newer():
                 seen = past.seen(entry)
                 if seen is not None:
                     sums.feed(seen.fact, seen.after)
+        try:
+            summary = sums.summary
+        except ValueError:
+            raise past.not_begun() from None
         if self._wanted.is_lean:
-            self._printer.json(json_line(sums.summary))
+            self._printer.json(json_line(summary))
         else:
-            self._printer.lines([text_of(sums.summary)])
+            self._printer.lines([text_of(summary)])
 
     def messages(self, checkpoint_id: str | None) -> None:
         """The conversation of a run: the one that is asked for, else the coordinator's last."""
@@ -121,7 +129,7 @@ class Shown:
         from perstack.views.transcript import transcript_of
 
         past = JobPast(self._past)
-        run_id = past.main_run(self._wanted.run_ids)
+        run_id = past.main_run(self._run_ids)
         state = past.conversation(run_id, checkpoint_id)
         if self._wanted.is_lean:
             for message in state.all_messages:

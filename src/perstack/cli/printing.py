@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -48,6 +48,21 @@ class Printer:
         sys.stdout.flush()
         sys.stdout.buffer.write(shown + b"\n")
 
+    def shown(self, show: Callable[[], int]) -> int:
+        """What `show` returns, an exit code, once all that it wrote is out.
+
+        A reader that has seen enough is no error, and Ctrl-C ends it without a word.
+        """
+        try:
+            code = show()
+            self.flush()
+        except KeyboardInterrupt:
+            return 130
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 0
+        return code
+
     def flush(self) -> None:
         """Let a reader have everything so far."""
         sys.stdout.flush()
@@ -59,9 +74,3 @@ class Printer:
             self._told.add(line)
             self.flush()
             sys.stderr.write(f"{plain(line)}\n")
-
-
-def nobody_reads() -> int:
-    """Standard output was closed by its reader, who has seen enough. The exit code."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return 0

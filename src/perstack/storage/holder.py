@@ -28,26 +28,32 @@ def is_held(root: Path, job_id: str) -> bool:
     except (FileNotFoundError, StorageError):
         return False
     try:
-        listed = _listed(os.fstat(descriptor).st_ino)
-        return _is_there(os.pread(descriptor, 20, 0)) if listed is None else listed
+        written = os.pread(descriptor, 20, 0)
+        listed = _listed(os.fstat(descriptor), written.strip().decode(errors="replace"))
+        return _is_there(written) if listed is None else listed
     finally:
         os.close(descriptor)
 
 
-def _listed(inode: int) -> bool | None:
-    """Whether a file of this number is locked by flock(2); None where nobody says."""
+def _listed(found: os.stat_result, process: str) -> bool | None:
+    """Whether this file is locked by flock(2); None where nobody says.
+
+    Some file systems name another device in the list than stat(2) does; the number that
+    the holder wrote then tells its file from one of the same number elsewhere.
+    """
     if not sys.platform.startswith("linux"):
         return None
     try:
         lines = LOCKS.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
         return None
-    locks = (line.split() for line in lines)
-    return any(
-        words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode)
-        for words in locks
-        if len(words) > 5
-    )
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+    for words in (line.split() for line in lines):
+        if len(words) > 5 and words[1] == "FLOCK":
+            place, _, inode = words[5].rpartition(":")
+            if inode == str(found.st_ino) and (place == device or words[4] == process):
+                return True
+    return False
 
 
 def _is_there(written: bytes) -> bool:

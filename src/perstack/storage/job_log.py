@@ -34,6 +34,7 @@ class JobLog:
 
     Attributes:
         runs: a reader for each run, by id, in the order the runs began.
+        is_damaged: something in what was read so far is no event, or not in its place.
     """
 
     def __init__(self, root: Path, job_id: str, tell: Callable[[str], None]) -> None:
@@ -41,12 +42,13 @@ class JobLog:
         self.job_id = checked_id(job_id, "job id")
         self._tell = tell
         self.runs: dict[str, RunReader] = {}
+        self.is_damaged = False
         self._find_runs()
 
     def _find_runs(self) -> None:
         for run_id in kept_runs(self.root, self.job_id):
             if run_id not in self.runs:
-                self.runs[run_id] = RunReader(self.root, self.job_id, run_id, self._tell)
+                self.runs[run_id] = RunReader(self.root, self.job_id, run_id, self.report)
 
     def grow(self) -> None:
         """Look at how far the logs reach now, and at which runs there are."""
@@ -54,10 +56,10 @@ class JobLog:
             reader.grow()
         self._find_runs()
 
-    @property
-    def is_damaged(self) -> bool:
-        """Whether something in what was read so far is no event, or not in its place."""
-        return any(reader.is_damaged for reader in self.runs.values())
+    def report(self, damage: str) -> None:
+        """Tell of damage, and remember that there is some."""
+        self.is_damaged = True
+        self._tell(damage)
 
     def newer(self, run_ids: Iterable[str]) -> Iterator[Entry]:
         """The events of these runs that were not given yet, oldest first."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from perstack.errors import StorageError
 from perstack.schema.checkpoint import Job
-from perstack.schema.event import RunEvent
 from perstack.schema.keys import is_id
 from perstack.storage.folders import file_descriptor, names_in, open_below
 from perstack.storage.log import LOG_NAME, facts
+from perstack.storage.reading import RunReader
 from perstack.storage.records import job_record, run_indexes
 
 if TYPE_CHECKING:
@@ -65,15 +65,17 @@ def kept_job(root: Path, job_id: str) -> Job | None:
 def _job_of_logs(root: Path, job_id: str) -> Job | None:
     for run_id in kept_runs(root, job_id):
         began: int | None = None
-        key = ""
-        for fact in (fact for batch in kept_facts(root, job_id, run_id) for fact in batch):
-            began = fact.timestamp if began is None else began
-            if isinstance(fact, RunEvent):
-                key = fact.expert_key
-                break
+        for head, *_ in RunReader(root, job_id, run_id, _quietly).newer():
+            began = head.timestamp if began is None else began
+            if head.expert_key is not None:
+                return Job(id=job_id, coordinator_expert_key=head.expert_key, started_at=began)
         if began is not None:
-            return Job(id=job_id, coordinator_expert_key=key, started_at=began)
+            return Job(id=job_id, coordinator_expert_key="", started_at=began)
     return None
+
+
+def _quietly(_: str) -> None:
+    """What is damaged is told where the log is read for its own sake."""
 
 
 def kept_jobs(root: Path) -> list[Job]:

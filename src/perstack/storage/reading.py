@@ -40,7 +40,6 @@ class RunReader:
     that cannot be read.
 
     Attributes:
-        is_damaged: something was told.
         torn_at: where its last line begins, if that ends in its middle; else None.
     """
 
@@ -48,7 +47,6 @@ class RunReader:
         self.job_id = job_id
         self.run_id = run_id
         self.path = root / "jobs" / job_id / "runs" / run_id / LOG_NAME
-        self.is_damaged = False
         self.torn_at: int | None = None
         self._names = ("jobs", job_id, "runs", run_id)
         self._root = root
@@ -166,7 +164,6 @@ class RunReader:
         self._damaged(entry.head.seq, problem)
 
     def _damaged(self, number: int, problem: str) -> None:
-        self.is_damaged = True
         self._tell(f"{self.path}, line {number}: {problem}")
 
     @property
