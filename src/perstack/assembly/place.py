@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perstack.assembly.jobs_path import jobs_path
 from perstack.config.request import Options
 from perstack.config.resolve import resolve
 from perstack.errors import NoSuchJob
@@ -27,13 +28,7 @@ def jobs_place(config: str | None, workspace: str | None, env_path: tuple[str, .
     options = Options(
         config=config, workspace=workspace, env_path=env_path, model="none", runtime="local"
     )
-    request = resolve(options, Path.cwd(), os.environ)
-    path = request.storage_path or request.workspace / "perstack"
-    if request.storage_path is not None:
-        from perstack.assembly.execute import check_place
-
-        check_place(path, request.workspace, "PERSTACK_STORAGE_PATH")
-    return path
+    return jobs_path(resolve(options, Path.cwd(), os.environ))
 
 
 def job_named(root: Path, job_id: str | None) -> Job:
