@@ -138,10 +138,16 @@ def test_a_watcher_ends_what_is_marked_where_the_system_has_no_descriptors_for_p
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     environ = {"PATH": os.environ["PATH"], "MARK": "7.1"}
+    command = ["sh", "-c", "echo up; read never"]
+    pipe = subprocess.PIPE
     with (
-        subprocess.Popen(["sleep", "99"], env=environ, start_new_session=True) as process,
+        subprocess.Popen(
+            command, env=environ, stdin=pipe, stdout=pipe, start_new_session=True
+        ) as process,
         held([process.pid]) as [left],
     ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"  # before that it may show no environment
         monkeypatch.setattr(os, "pidfd_open", refuse)
         end(process.pid, b"MARK=8.")
         assert not has_ended(left, 0)
