@@ -19,12 +19,11 @@ from perstack.schema.diagnosis import Diagnosis
 
 KEY = "sk-ant-never-to-be-shown"
 WORKER = '[experts.worker]\ninstruction = "Work."\n'
-PINNED_BASE = """
-[experts.worker.skills."@perstack/base"]
-type = "mcpStdioSkill"
-command = "npx"
-packageName = "@perstack/base@1.0.0"
-"""
+TWO_BASES = (
+    '\n[experts.worker.skills."@perstack/base"]\ntype = "mcpSseSkill"\n'
+    'endpoint = "https://mcp.example.com/base"\n'
+)
+"""Beside a `perstackBaseSkillCommand`."""
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u202e\u2028]")
 
 
@@ -339,16 +338,17 @@ def test_a_program_that_comes_with_another_is_named_with_it(tmp_path: Path) -> N
             "--env NAME",
         ),
         (
-            PINNED_BASE,
-            "asks for a base skill from elsewhere",
-            "Leave it out",
+            TWO_BASES,
+            "starts a base skill, and the skill @perstack/base is no program",
+            "Leave one of them out",
         ),
     ],
 )
 def test_what_a_run_would_refuse_is_told(
     tmp_path: Path, more: str, message: str, way_out: str
 ) -> None:
-    (tmp_path / "perstack.toml").write_text(WORKER + more)
+    first = 'perstackBaseSkillCommand = ["npx", "base"]\n' if more == TWO_BASES else ""
+    (tmp_path / "perstack.toml").write_text(first + WORKER + more)
     document = examined(tmp_path)
     assert message in messages(document)[0]
     assert way_out in advice(document)
