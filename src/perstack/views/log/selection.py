@@ -58,11 +58,6 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     tools: bool = False
     delegations: bool = False
 
-    @property
-    def is_all(self) -> bool:
-        """Whether every event is meant."""
-        return self == Selection()
-
     def matches(self, head: Head, line: bytes) -> bool:
         """Whether the event of `line` is meant."""
         return (
