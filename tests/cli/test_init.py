@@ -240,11 +240,11 @@ def test_a_name_that_no_expert_may_have_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("folder", "name"),
     [
-        ("/work/My App 2", "my-app-2"),
-        ("/work/__init__", "init"),
-        ("/work/日本", NAMELESS),
+        ("/home/ann/My App 2", "my-app-2"),
+        ("/home/ann/__init__", "init"),
+        ("/home/ann/日本", NAMELESS),
         ("/", NAMELESS),
-        ("/work/" + "x" * 255, "x" * 255),
+        ("/home/ann/" + "x" * 255, "x" * 255),
     ],
 )
 def test_a_folders_name_becomes_one_that_an_expert_may_have(folder: str, name: str) -> None:
