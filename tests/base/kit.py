@@ -125,9 +125,10 @@ def tree(top: Path) -> dict[str, object]:
 def is_alive(pid: int) -> bool:
     """Whether the process still runs; one that ended but was not reaped does not."""
     try:
-        return bool(Path("/proc", str(pid), "cmdline").read_bytes())
+        status = Path("/proc", str(pid), "stat").read_text()
     except OSError:
         return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
 
 
 def path_calls(path: str) -> list[tuple[str, dict[str, object]]]:

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,11 +21,10 @@ from perstack.base.lifeline import LIFELINE
 from perstack.base.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.timeout(30),
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
 ]
 
@@ -33,10 +33,17 @@ LEAVES = "setsid sh -c 'echo $$; exec sleep 1000' & sleep 1000"
 """A process in a session of its own, which says its number."""
 
 
-async def left_behind() -> tuple[Tree, int]:
+@pytest.fixture(autouse=True)
+def _lifeline() -> Iterator[None]:
+    LIFELINE.hold()
+    yield
+    anyio.run(LIFELINE.let_go)
+
+
+async def left_behind(script: str = LEAVES) -> tuple[Tree, int]:
     """A tree whose root was killed, and the process that it leaves in another session."""
     read, write = os.pipe()
-    launch = Launch("/bin/sh", ("sh", "-c", LEAVES), "/", PATH, "MARK")
+    launch = Launch("/bin/sh", ("sh", "-c", script), "/", PATH, "MARK")
     streams = Streams(subprocess.DEVNULL, write, subprocess.DEVNULL)
     tree = Tree(launch, os.fstat(read).st_ino, streams)
     os.close(write)
@@ -46,6 +53,14 @@ async def left_behind() -> tuple[Tree, int]:
     tree.signal(signal.SIGKILL)
     await tree.exited()
     return tree, pid
+
+
+def comm(pid: int) -> str:
+    """The name of a process, if there is one."""
+    try:
+        return Path("/proc", str(pid), "comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 @contextlib.contextmanager
@@ -68,13 +83,11 @@ def no_descriptor() -> Generator[None]:
 
 
 async def test_what_is_left_is_found_with_no_descriptor_but_that_of_the_process():
-    LIFELINE.hold()
     tree, pid = await left_behind()
     assert is_alive(pid)
     with no_descriptor():
         await tree.end_stragglers()
     tree.close()
-    await LIFELINE.let_go()
     assert not is_alive(pid)
 
 
@@ -82,7 +95,6 @@ async def test_what_is_left_is_found_with_no_descriptor_but_that_of_the_process(
 async def test_what_is_left_is_found_where_its_number_is_lower_than_its_parents(
     monkeypatch: pytest.MonkeyPatch, started: int
 ):
-    LIFELINE.hold()
     tree, pid = await left_behind()
     forks = module._forks()
     assert forks > 0
@@ -93,5 +105,33 @@ async def test_what_is_left_is_found_where_its_number_is_lower_than_its_parents(
     assert (pid in found) == (started > 0)
     await tree.end_stragglers()
     tree.close()
-    await LIFELINE.let_go()
     assert not is_alive(pid)
+
+
+async def test_what_is_left_is_found_while_it_executes_a_program(tmp_path: Path):
+    program = tmp_path / "again"
+    program.write_text(f"exec sh {program}\n")
+    script = f"setsid sh -c 'echo $$; exec sh {program}' & sleep 1000"
+    unseen = 0
+    for _ in range(20):
+        tree, pid = await left_behind(script)
+        unseen += sum(module._environment(pid) is None for _ in range(200))
+        await tree.end_stragglers()
+        tree.close()
+        assert not is_alive(pid)
+    assert unseen > 0
+
+
+def test_a_process_without_an_environment_is_not_taken_for_one_that_executes():
+    script, pipe = ["/bin/sh", "-c", "echo; read line"], subprocess.PIPE
+    with subprocess.Popen(script, env={}, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        assert module._environment(process.pid) == b""
+    assert module._environment(process.pid) == b""
+    assert module._environment(os.getpid()) == Path("/proc/self/environ").read_bytes()
+
+
+@pytest.mark.skipif(comm(2) != "kthreadd", reason="a container shows no thread of the kernel")
+def test_a_thread_of_the_kernel_has_no_environment():
+    assert module._environment(2) == b""

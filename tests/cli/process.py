@@ -38,7 +38,7 @@ def perstack(
     cwd: Path,
     env: dict[str, str] | None = None,
     stdin: str | bytes = b"",
-    timeout: float = 30,
+    timeout: float = 120,
 ) -> Ended:
     """Run `perstack` with these words in the folder `cwd`."""
     ended = subprocess.run(

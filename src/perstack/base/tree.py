@@ -24,6 +24,8 @@ _PAUSE = 0.01
 _RESERVED = 300
 """Ids that are not given out again once they have come round."""
 _FORKS = re.compile(rb"^processes (\d+)$", re.MULTILINE)
+_KERNEL_THREAD = 0x00200000
+"""PF_KTHREAD among the flags of a process: Linux's include/linux/sched.h."""
 
 
 class Tree:
@@ -92,7 +94,7 @@ class Tree:
         if self.has_exited():
             self._let_go()  # there may be no other descriptor to look with
         for _ in range(_ROUNDS):
-            found = [pid for pid in self._younger() if self._is_marked(pid)]
+            found = [pid for pid in self._younger() if self._is_marked(pid) is not False]
             if not found:
                 return
             for pid in found:
@@ -126,12 +128,10 @@ class Tree:
         floor = self._process.pid if newest >= self._process.pid and has_room else 0
         return [one for one in pids if one > floor]
 
-    def _is_marked(self, pid: int) -> bool:
-        try:
-            environ = Path("/proc", str(pid), "environ").read_bytes()
-        except OSError:
-            return False
-        return self._mark in environ.split(b"\0")
+    def _is_marked(self, pid: int) -> bool | None:
+        """Whether it carries the mark; None while that cannot be seen."""
+        environment = _environment(pid)
+        return None if environment is None else self._mark in environment.split(b"\0")
 
     def _kill_marked(self, pid: int) -> None:
         pidfd = _open_pidfd(pid)
@@ -166,6 +166,24 @@ def _open_pidfd(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
         return None
+
+
+def _environment(pid: int) -> bytes | None:
+    """The environment of a process; None for the moment of its executing a program.
+
+    Then its arguments cannot be seen either. A process that has none of the one has the
+    other; a kernel thread, and what has ended, have neither.
+    """
+    process = Path("/proc", str(pid))
+    try:
+        if environment := (process / "environ").read_bytes():
+            return environment
+        if (process / "cmdline").read_bytes():
+            return (process / "environ").read_bytes()
+        fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return b""
+    return b"" if fields[0] in b"ZX" or int(fields[6]) & _KERNEL_THREAD else None
 
 
 def _forks() -> int:
