@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perstack.providers import GenerateRequest
-from perstack.providers.http import Endpoint
+from perstack.providers.endpoint import Endpoint
 from perstack.providers.openai_responses import ResponsesModel
 from perstack.providers.table import open_provider
 from perstack.schema.history import History

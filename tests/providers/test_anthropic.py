@@ -18,6 +18,7 @@ from perstack.net import transport_logs
 from perstack.net.redaction import Redaction
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta, http
 from perstack.providers.anthropic_stream import ReplyBuilder
+from perstack.providers.endpoint import Endpoint
 from perstack.providers.table import open_provider
 from perstack.schema.history import History
 from perstack.schema.message import (
@@ -440,7 +441,7 @@ async def test_what_waits_behind_the_deadline_is_not_read(ask):
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
     body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
     async with raw_server(head + b"transfer-encoding: chunked\r\n\r\n" + body) as url:
-        endpoint = http.Endpoint(url, {}, {}, ())
+        endpoint = Endpoint(url, {}, {}, ())
         async with endpoint.post(b"{}", 300) as answer:
             assert isinstance(await answer.read(), list)
             await anyio.sleep_until(answer.deadline)

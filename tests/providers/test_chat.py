@@ -10,7 +10,7 @@ import pytest
 
 from perstack.net.redaction import Redaction
 from perstack.providers import Failure, GenerateRequest, ReasoningDelta, Reply, TextDelta
-from perstack.providers.http import Endpoint
+from perstack.providers.endpoint import Endpoint
 from perstack.providers.openai_chat import ChatModel
 from perstack.providers.openai_chat_quirks import COMPATIBLE, DEEPSEEK, OPENAI
 from perstack.providers.openai_chat_stream import ReplyBuilder

@@ -20,7 +20,7 @@ from perstack.providers import (
     openai_chat_stream,
     openai_responses_stream,
 )
-from perstack.providers.http import Endpoint
+from perstack.providers.endpoint import Endpoint
 from perstack.providers.limits import MAX_ARGUMENTS, MAX_PARTS, MAX_VALUES, values_in
 from perstack.providers.wire import arguments, evened_json, tokens
 

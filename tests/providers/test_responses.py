@@ -9,7 +9,7 @@ import pytest
 
 from perstack.net.redaction import Redaction
 from perstack.providers import Failure, ReasoningDelta, Reply, TextDelta
-from perstack.providers.http import Endpoint
+from perstack.providers.endpoint import Endpoint
 from perstack.providers.openai_responses import ResponsesModel
 from perstack.providers.openai_responses_body import request_body
 from perstack.providers.openai_responses_proof import phase_mark

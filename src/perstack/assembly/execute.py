@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -12,6 +14,8 @@ from perstack.assembly.jobs_path import jobs_path
 from perstack.assembly.model import open_model
 from perstack.assembly.parts import OUR_OWN, Parts
 from perstack.assembly.tools import check_requirements, toolboxes
+from perstack.errors import ConfigurationError
+from perstack.providers import Preparing
 from perstack.providers.models import context_window
 from perstack.runtime.environment import Environment, StepBudget
 from perstack.runtime.job import open_job
@@ -19,6 +23,7 @@ from perstack.runtime.job import open_job
 if TYPE_CHECKING:
     from perstack.assembly.outcome import Outcome
     from perstack.config.request import RunRequest
+    from perstack.providers import Provider
     from perstack.runtime.environment import Listener, Stop
     from perstack.storage import Store
 
@@ -61,7 +66,7 @@ async def execute(
             provider=provider,
             settings=settings,
             resolve=experts.resolve,
-            open_toolbox=toolboxes(request, parts.tools, parts.lock),
+            open_toolbox=toolboxes(request, parts.tools, parts.lock, partial(_prepare, provider)),
             listeners=listeners,
             on_listener_error=parts.on_listener_error,
             should_continue=parts.should_continue,
@@ -75,6 +80,13 @@ async def execute(
     finally:
         if parts.open_model is None:
             await provider.aclose()
+
+
+def _prepare(provider: Provider) -> None:
+    """Let the provider load what it needs, while tool servers start."""
+    if isinstance(provider, Preparing):
+        with suppress(ConfigurationError):  # which the first request tells of
+            provider.prepare()
 
 
 def _together(*notices: str | None) -> str | None:

@@ -139,13 +139,21 @@ def withheld_keys(skill: Skill, request: RunRequest) -> tuple[str, ...]:
     return tuple(variable for variable in _variables(skill) if variable in kept)
 
 
+def _nothing() -> None:
+    """There is nothing to do meanwhile."""
+
+
 def toolboxes(
-    request: RunRequest, functions: Mapping[str, Sequence[FunctionTool]], lock: Lock | None = None
+    request: RunRequest,
+    functions: Mapping[str, Sequence[FunctionTool]],
+    lock: Lock | None = None,
+    meanwhile: Callable[[], None] = _nothing,
 ) -> OpenToolbox:
     """How a run's tools are opened: base tools, functions, MCP skills, delegates and questions.
 
     `functions` are by Expert name. The skills that the `lock` has as they are declared are
-    not started before they are called.
+    not started before they are called. `meanwhile` is called when a run's servers have been
+    started and nothing has come of them yet.
     """
 
     def open_toolbox(
@@ -182,7 +190,7 @@ def toolboxes(
             last.append(
                 McpSkills(
                     servers,
-                    surroundings(request, note)._replace(admit=admit),
+                    surroundings(request, note)._replace(admit=admit, meanwhile=meanwhile),
                     taken=[tool.name for tool in others],
                     locked=lock.tools_of(definition.expert) if lock else {},
                     opened=state().opened_skills,

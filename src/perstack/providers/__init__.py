@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from perstack.schema.base import Data
 from perstack.schema.checkpoint import RunError
@@ -93,4 +93,17 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close connections. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A Provider that loads something late, and can be told to while others are waited for."""
+
+    def prepare(self) -> None:
+        """Do now what the first request would wait for. May be called twice.
+
+        Raises:
+            ConfigurationError: requests cannot be made. They will fail and say why.
+        """
         ...

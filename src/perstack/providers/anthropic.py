@@ -8,7 +8,7 @@ from perstack.providers import Failure, Generated, GenerateRequest, Reply
 from perstack.providers.address import api_key, base_url
 from perstack.providers.anthropic_body import drop_thinking, request_body
 from perstack.providers.anthropic_stream import ReplyBuilder
-from perstack.providers.http import Endpoint
+from perstack.providers.endpoint import Endpoint
 from perstack.providers.wire import wire_name
 from perstack.schema.settings import ProviderSettings
 
@@ -77,6 +77,10 @@ class AnthropicModel:
             if _is_about_thinking(last) and drop_thinking(request.messages):
                 last = None
         yield last
+
+    def prepare(self) -> None:
+        """Load the HTTP client now: the first request would wait for it."""
+        self._endpoint.prepare()
 
     async def aclose(self) -> None:
         """Close connections. May be called twice."""

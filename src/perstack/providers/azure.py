@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from perstack.errors import ConfigurationError
 from perstack.providers import Generated, GenerateRequest, Provider
 from perstack.providers.address import api_key, checked_url
-from perstack.providers.http import Endpoint
+from perstack.providers.endpoint import Endpoint
 from perstack.providers.openai_chat import ChatModel
 from perstack.providers.openai_chat_quirks import AZURE, AZURE_DEPLOYMENT
 from perstack.schema.settings import ProviderSettings

@@ -24,6 +24,7 @@ from perstack.providers.address import user_headers
 from perstack.providers.bridge_call import Call, current_call
 from perstack.providers.bridge_events import events_of
 from perstack.providers.connections import Connections
+from perstack.providers.endpoint import credentials_in
 from perstack.providers.failure import MAX_BODY, MAX_NAME, status_failure, trouble
 from perstack.providers.http import (
     CONNECT_SECONDS,
@@ -31,7 +32,6 @@ from perstack.providers.http import (
     NETWORK_TROUBLE,
     SILENCE_SECONDS,
     TIMEOUTS,
-    credentials_in,
     network_failure,
 )
 

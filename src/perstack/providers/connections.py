@@ -35,6 +35,7 @@ class Connections:
 
     def __init__(self, url: httpx2.URL) -> None:
         is_here = url.host in ("localhost", "::1") or url.host.startswith("127.")
+        self.url = url
         self._trusts_environment = not is_here
         self._context = _context(url)
         self._lent: set[httpx2.AsyncClient] = set()

@@ -1,34 +1,31 @@
-"""One HTTP endpoint of a model: POST a body, read the events of the answer.
+"""One answer of a model over HTTP: POST a body, read the events that come back.
 
-Connections are kept for the next requests. Redirects are never followed, so a key
-goes where it was meant to go and nowhere else. Proxies (HTTPS_PROXY, NO_PROXY) and
-certificates (SSL_CERT_FILE, SSL_CERT_DIR) are taken from the process's environment;
-an address on this machine is asked directly.
+Redirects are never followed, so a key goes where it was meant to go and nowhere else.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import anyio
 import httpx2
 
-from perstack._version import __version__
 from perstack.errors import ConfigurationError
-from perstack.net.redaction import Redaction
 from perstack.net.sse import EventSplitter, EventTooLong
 from perstack.net.transport_logs import quiet
 from perstack.providers import Failure
-from perstack.providers.address import user_headers
 from perstack.providers.connections import Connections
-from perstack.providers.failure import MAX_BODY, MAX_NAME, redacted, status_failure, trouble
+from perstack.providers.failure import MAX_BODY, MAX_NAME, status_failure, trouble
 from perstack.providers.limits import MAX_EVENT_BYTES, MAX_VALUES, is_crowded
+
+if TYPE_CHECKING:
+    from perstack.net.redaction import Redaction
+    from perstack.providers.endpoint import Endpoint
 
 CONNECT_SECONDS = 30.0
 SILENCE_SECONDS = 120.0
@@ -36,8 +33,6 @@ SILENCE_SECONDS = 120.0
 TIMEOUTS = {"connect": CONNECT_SECONDS, "read": SILENCE_SECONDS}
 FINISH_SECONDS = 0.5
 MAX_STREAM_BYTES = 128 * 1024 * 1024
-
-_CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 # What a broken network looks like: TLS and sockets raise OSErrors that httpx2 lets through.
 NETWORK_TROUBLE = (
@@ -49,59 +44,6 @@ NETWORK_TROUBLE = (
     anyio.ClosedResourceError,
     anyio.EndOfStream,
 )
-
-
-class Endpoint:
-    """Where one vendor's requests go. Shows neither its key nor its headers.
-
-    `own` are the wire's headers, `told` the user's, which win. What looks like a
-    credential in `told` is kept out of every failure, and so is each of `secrets`:
-    `redaction` hides them. The first one made quiets the HTTP client's own log records.
-    """
-
-    def __init__(
-        self, url: str, own: Mapping[str, str], told: Mapping[str, str], secrets: tuple[str, ...]
-    ) -> None:
-        quiet()
-        self.url = url
-        self._headers = {"user-agent": f"perstack/{__version__}", "accept": "text/event-stream"}
-        self._headers |= {"content-type": "application/json"} | dict(own)
-        self._headers |= user_headers(told)
-        self._headers["accept-encoding"] = "identity"  # so that no answer grows when unpacked
-        self.redaction = Redaction((*secrets, *credentials_in(told)))
-        try:
-            self._address = httpx2.URL(url)
-        except httpx2.InvalidURL:
-            raise ConfigurationError(f"Nothing can be asked at {url!r}: it is no URL.") from None
-        self.connections = Connections(self._address)
-
-    def __repr__(self) -> str:
-        return f"Endpoint({self.url!r})"
-
-    def post(self, body: bytes, timeout: int, until: float = 0.0) -> Answer:
-        """The answer to `body`, to be entered. `timeout` is ms from entering to its end.
-
-        With `until`, the deadline of an answer before it, it ends then: both had `timeout`.
-        """
-        return Answer(self, body, timeout / 1000, until)
-
-    async def aclose(self) -> None:
-        """Close every connection. May be called twice; a later request opens new ones."""
-        await self.connections.aclose()
-
-    def redacted(self, failure: Failure) -> Failure:
-        """`failure` without the key and the user's credentials."""
-        return redacted(failure, self.redaction)
-
-    def request(self, body: bytes) -> httpx2.Request:
-        """The request that posts `body`."""
-        return httpx2.Request(
-            "POST",
-            self._address,
-            headers=self._headers,
-            content=body,
-            extensions={"timeout": TIMEOUTS},
-        )
 
 
 class Answer:
@@ -151,7 +93,16 @@ class Answer:
         """The response, its headers read. Raises what httpx2 raises."""
         self._client = self._endpoint.connections.lend()
         with anyio.fail_after(self._patience()):
-            return await self._client.send(self._endpoint.request(self._body), stream=True)
+            return await self._client.send(self._request(), stream=True)
+
+    def _request(self) -> httpx2.Request:
+        return httpx2.Request(
+            "POST",
+            self._endpoint.connections.url,
+            headers=self._endpoint.headers,
+            content=self._body,
+            extensions={"timeout": TIMEOUTS},
+        )
 
     async def __aexit__(
         self,
@@ -262,6 +213,20 @@ class Answer:
             await self._endpoint.connections.take_back(client, is_usable=self._is_whole)
 
 
+def open_connections(url: str) -> Connections:
+    """The connections to `url`, none of them made yet.
+
+    Raises:
+        ConfigurationError: it is no URL, or the environment names a proxy or certificates
+            that cannot be used.
+    """
+    quiet()
+    try:
+        return Connections(httpx2.URL(url))
+    except httpx2.InvalidURL:
+        raise ConfigurationError(f"Nothing can be asked at {url!r}: it is no URL.") from None
+
+
 def network_failure(error: Exception, url: str, redaction: Redaction, *, is_open: bool) -> Failure:
     """What `error`, one of `NETWORK_TROUBLE`, means. `is_open`: the answer had begun."""
     if isinstance(error, TimeoutError | httpx2.TimeoutException):
@@ -281,9 +246,3 @@ def network_failure(error: Exception, url: str, redaction: Redaction, *, is_open
         return trouble("ConnectionFailed", f"No connection to {url}: {why}", is_retryable=True)
     where = "inside the stream" if is_open else "before an answer"
     return trouble("Disconnected", f"The model's server hung up {where}.", is_retryable=True)
-
-
-def credentials_in(told: Mapping[str, str]) -> list[str]:
-    """The values that look like credentials, and each word of theirs: `Bearer` is none."""
-    values = [value for name, value in told.items() if _CREDENTIAL.search(name)]
-    return [*values, *(word for value in values for word in value.split())]

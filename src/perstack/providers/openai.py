@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from perstack.errors import ConfigurationError
 from perstack.providers import Provider
 from perstack.providers.address import OLLAMA_URL, api_key, is_openai, operation_url, optional_key
-from perstack.providers.http import Endpoint
+from perstack.providers.endpoint import Endpoint
 from perstack.providers.openai_chat import ChatModel
 from perstack.providers.openai_chat_quirks import COMPATIBLE, DEEPSEEK, OLLAMA, OPENAI
 from perstack.schema.settings import ProviderSettings

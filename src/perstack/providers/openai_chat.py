@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 
 from perstack.providers import Failure, Generated, GenerateRequest
-from perstack.providers.http import Endpoint
+from perstack.providers.endpoint import Endpoint
 from perstack.providers.models import model_info
 from perstack.providers.openai_chat_body import request_body
 from perstack.providers.openai_chat_quirks import Quirks
@@ -56,6 +56,10 @@ class ChatModel:
                     yield delta
             await answer.finish()
         yield builder.reply()
+
+    def prepare(self) -> None:
+        """Load the HTTP client now: the first request would wait for it."""
+        self._endpoint.prepare()
 
     async def aclose(self) -> None:
         """Close connections. May be called twice."""

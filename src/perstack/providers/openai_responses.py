@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from perstack.providers import Failure, Generated, GenerateRequest
-from perstack.providers.http import Endpoint
+from perstack.providers.endpoint import Endpoint
 from perstack.providers.models import model_info
 from perstack.providers.openai_responses_body import request_body
 from perstack.providers.openai_responses_stream import ReplyBuilder
@@ -56,6 +56,10 @@ class ResponsesModel:
                     yield delta
             await answer.finish()
         yield builder.reply()
+
+    def prepare(self) -> None:
+        """Load the HTTP client now: the first request would wait for it."""
+        self._endpoint.prepare()
 
     async def aclose(self) -> None:
         """Close connections. May be called twice."""

@@ -54,13 +54,18 @@ def _none(_name: str, _skill: Skill) -> Collection[str]:
     return ()
 
 
+def _nothing() -> None:
+    """There is nothing to do meanwhile."""
+
+
 class Surroundings(NamedTuple):
     """What the servers of one run are started in.
 
     `environ` is what a server's environment is chosen from, and `keys` name its variables
     of models' providers. `note` writes into the run's log. `admit` is awaited before a
     server is started, with how many the run has. `own` gives the names of a skill's tools
-    that its server does not have a say in, since they run in our process.
+    that its server does not have a say in, since they run in our process. `meanwhile` is
+    called when the servers are started and have yet to answer: what it does costs no time.
     """
 
     workspace: Path
@@ -70,6 +75,7 @@ class Surroundings(NamedTuple):
     keys: Collection[str] = ()
     patience: Patience = Patience()
     own: Callable[[str, Skill], Collection[str]] = _none
+    meanwhile: Callable[[], None] = _nothing
 
 
 class ServerGone(Exception):

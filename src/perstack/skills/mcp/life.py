@@ -15,12 +15,15 @@ _MAX_REASON = 2000
 class Life:
     """One process of the server, or one session with it, which is up while it has a `session`.
 
+    It has `begun` once the server is started, and is `settled` once it is up or has failed.
+
     `problem` says why it ended, `number` counts the restarts before it. One `has_expired`
     whose session the server ended after it had served: nothing is wrong with the server.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.begun = anyio.Event()
         self.settled = anyio.Event()
         self.over = anyio.Event()
         self.scope = anyio.CancelScope()
@@ -33,4 +36,5 @@ class Life:
         """It is of no use any more."""
         self.problem = self.problem or reason[:_MAX_REASON]
         self.over.set()
+        self.begun.set()
         self.settled.set()

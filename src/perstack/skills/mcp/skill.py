@@ -84,6 +84,10 @@ class McpSkill:
         finally:
             self._life.fail("It was ended.")  # one that a call asked for and nobody will start
 
+    async def begun(self) -> None:
+        """Return once the server has been started, or as `settled`."""
+        await self._life.begun.wait()
+
     async def settled(self) -> None:
         """Return once the server is up, or will not be until it is called."""
         await self._life.settled.wait()
@@ -216,6 +220,7 @@ class McpSkill:
         finally:
             life.session = None
             life.over.set()
+            life.begun.set()
             life.settled.set()
             with anyio.CancelScope(shield=True):
                 await self.reports.finish()
@@ -237,6 +242,7 @@ class McpSkill:
             on_message=self.reports.message,
             redaction=self._redaction,
         ) as session:
+            life.begun.set()
             await self._greet(session, began)
             life.session = session
             life.settled.set()

@@ -76,6 +76,7 @@ class McpSkills:
             )
             for name, skill in skills.items()
         }
+        self._meanwhile = around.meanwhile
         self._taken = taken
         self._stack = AsyncExitStack()
         self._named: dict[str, Named] = {}
@@ -88,6 +89,9 @@ class McpSkills:
             tasks = await opened.enter_async_context(anyio.create_task_group())
             for skill in self._skills.values():
                 tasks.start_soon(skill.keep)
+            for skill in self._skills.values():
+                await skill.begun()
+            self._meanwhile()
             for skill in self._skills.values():
                 await skill.settled()
             self._name()
