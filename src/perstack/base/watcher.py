@@ -7,11 +7,15 @@ however that came about. While that process lives, it ends this one by SIGKILL.
 It is started by its path in an interpreter of its own, so it imports nothing that is slow.
 """
 
-import contextlib
 import os
-import signal
 import sys
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # without enumerations, which take longer than all that is here
 
 ROUNDS = 250
 """How often to look for commands, at most."""
@@ -64,14 +68,15 @@ def end(pid: int, mark: bytes) -> None:
     except (AttributeError, OSError):
         pidfd = None  # it has ended, or the system has no such descriptors
     try:
-        with contextlib.suppress(OSError):
-            group = os.getpgid(pid)
-            if is_marked(pid, mark):  # the id may have passed to another process
-                os.killpg(group, signal.SIGKILL)
-                if pidfd is None:
-                    os.kill(pid, signal.SIGKILL)
-                else:
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        group = os.getpgid(pid)
+        if is_marked(pid, mark):  # the id may have passed to another process
+            os.killpg(group, signal.SIGKILL)
+            if pidfd is None:
+                os.kill(pid, signal.SIGKILL)
+            else:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except OSError:
+        return  # it has ended, or has become another user's
     finally:
         if pidfd is not None:
             os.close(pidfd)
