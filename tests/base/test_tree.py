@@ -16,6 +16,7 @@ import pytest
 
 from base.kit import is_alive
 from perstack.base import tree as module
+from perstack.base.custody import forks_so_far
 from perstack.base.launch import Launch, Streams
 from perstack.base.lifeline import LIFELINE
 from perstack.base.tree import Tree
@@ -96,9 +97,9 @@ async def test_what_is_left_is_found_where_its_number_is_lower_than_its_parents(
     monkeypatch: pytest.MonkeyPatch, started: int
 ):
     tree, pid = await left_behind()
-    forks = module._forks()
+    forks = forks_so_far()
     assert forks > 0
-    monkeypatch.setattr(module, "_forks", lambda: forks + started)
+    monkeypatch.setattr(module, "forks_so_far", lambda: forks + started)
     monkeypatch.setattr(tree._process, "pid", pid + 1)  # as if they had come round
     found = tree._younger()
     monkeypatch.undo()

@@ -13,9 +13,10 @@ from perstack.assembly.experts import Experts
 from perstack.assembly.jobs_path import jobs_path
 from perstack.assembly.model import open_model
 from perstack.assembly.parts import OUR_OWN, Parts
-from perstack.assembly.tools import check_requirements, toolboxes
+from perstack.assembly.tools import check_requirements, started_at_once, toolboxes
+from perstack.base.custody import keepers_ahead
 from perstack.errors import ConfigurationError
-from perstack.providers import Preparing
+from perstack.providers import LoadsClient
 from perstack.providers.models import context_window
 from perstack.runtime.environment import Environment, StepBudget
 from perstack.runtime.job import open_job
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from perstack.config.request import RunRequest
     from perstack.providers import Provider
     from perstack.runtime.environment import Listener, Stop
+    from perstack.schema.expert import Definition
     from perstack.storage import Store
 
 
@@ -52,6 +54,18 @@ async def execute(
     experts = Experts(request, parts.lock)
     definition = experts.definition(request.expert_key or "")
     check_requirements(definition.expert, request)
+    async with keepers_ahead(started_at_once(definition.expert, parts.lock)):
+        return await _carry_out(request, stop, listeners, parts, experts, definition)
+
+
+async def _carry_out(
+    request: RunRequest,
+    stop: Stop,
+    listeners: list[Listener],
+    parts: Parts,
+    experts: Experts,
+    definition: Definition,
+) -> Outcome:
     older = parts.lock.warning(request.project, definition.expert.key) if parts.lock else None
     provider, notice = (parts.open_model or open_model)(request, definition.expert)
     store = parts.store or open_store(request)
@@ -66,7 +80,9 @@ async def execute(
             provider=provider,
             settings=settings,
             resolve=experts.resolve,
-            open_toolbox=toolboxes(request, parts.tools, parts.lock, partial(_prepare, provider)),
+            open_toolbox=toolboxes(
+                request, parts.tools, parts.lock, partial(_load_client, provider)
+            ),
             listeners=listeners,
             on_listener_error=parts.on_listener_error,
             should_continue=parts.should_continue,
@@ -82,11 +98,11 @@ async def execute(
             await provider.aclose()
 
 
-def _prepare(provider: Provider) -> None:
-    """Let the provider load what it needs, while tool servers start."""
-    if isinstance(provider, Preparing):
+def _load_client(provider: Provider) -> None:
+    """Let the provider load its client, while tool servers start."""
+    if isinstance(provider, LoadsClient):
         with suppress(ConfigurationError):  # which the first request tells of
-            provider.prepare()
+            provider.load_client()
 
 
 def _together(*notices: str | None) -> str | None:

@@ -103,6 +103,15 @@ def servers_of(expert: Expert) -> dict[str, McpStdioSkill | McpSseSkill]:
     }
 
 
+def started_at_once(expert: Expert, lock: Lock | None) -> int:
+    """How many servers a run starts before its model is asked, where it has had no step yet."""
+    locked: Collection[str] = lock.tools_of(expert) if lock else ()
+    return sum(
+        isinstance(skill, McpStdioSkill) and name not in locked and not skill.lazy_init
+        for name, skill in servers_of(expert).items()
+    )
+
+
 def _check_keys(expert: Expert, request: RunRequest) -> None:
     problems = tuple(
         f"skill {name} asks for {variable}"

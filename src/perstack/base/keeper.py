@@ -1,10 +1,11 @@
 """Run as a program: starts one program, and outlives it until nothing that it started is left.
 
-Arguments: the number of a descriptor with what to start, as `custody` packs it, and that of a
-pipe. A byte on the pipe is handed on to the program's group as SIGTERM. At the end of the
-pipe, and at that of the program, everything that descends from the program is killed,
-whatever its session, group and environment: Linux makes this process the parent of each
-whose own parent ended. Then this process ends as the program did.
+Argument: the number of a socket. The first byte on it comes with four descriptors: what to
+start, as `custody` packs it, and the program's standard streams. Each further byte is handed
+on to the program's group as SIGTERM. At the end of the socket, and at that of the program,
+everything that descends from the program is killed, whatever its session, group and
+environment: Linux makes this process the parent of each whose own parent ended. Then this
+process ends as the program did.
 
 It is started by its path in an interpreter of its own, so it imports nothing that is slow:
 `signal` would take longer than all that is here.
@@ -14,6 +15,12 @@ import ctypes
 import os
 import select
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+else:
+    import _socket as socket
 
 NOT_STARTED = 127
 """The status where the program cannot be started; its standard error says why."""
@@ -34,21 +41,22 @@ _libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
 
 
 def main() -> None:
-    """Start the program, wait for its end or that of the pipe, and leave nothing behind."""
-    plan, pipe = int(sys.argv[1]), int(sys.argv[2])
-    os.set_inheritable(plan, False)  # noqa: FBT003 - it has no keyword
-    os.set_inheritable(pipe, False)  # noqa: FBT003 - it has no keyword
+    """Start the program, wait for its end or that of the line, and leave nothing behind."""
+    line = int(sys.argv[1])
+    os.set_inheritable(line, False)  # noqa: FBT003 - it has no keyword
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # what is to be started holds secrets
     for number in (_SIGHUP, _SIGINT, _SIGTERM):
         _libc.signal(number, _IGNORED)
+    handed = receive(line)
+    if not handed:
+        return
     child = os.fork()
     if not child:
-        become(plan)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for fd in range(3):  # they are the program's alone
-        os.dup2(nothing, fd)
-    status = attend(child, pipe)
+        become(*handed)
+    for fd in handed:  # they are the program's alone
+        os.close(fd)
+    status = attend(child, line)
     if status is None:
         kill_group(child, _SIGKILL)
         status = _SIGKILL
@@ -59,10 +67,26 @@ def main() -> None:
     os._exit(os.WEXITSTATUS(status))
 
 
-def become(plan: int) -> None:
+def receive(line: int) -> list[int]:
+    """The four descriptors, closed when a program is executed; none where the line ends."""
+    size = 4
+    talk = socket.socket(fileno=line)
+    try:
+        space = socket.CMSG_SPACE(4 * size)
+        _, handed, _, _ = talk.recvmsg(1, space, socket.MSG_CMSG_CLOEXEC)
+    finally:
+        talk.detach()
+    numbers = b"".join(data for _, _, data in handed)
+    places = range(0, len(numbers), size)
+    return [int.from_bytes(numbers[at : at + size], sys.byteorder) for at in places]
+
+
+def become(plan: int, *streams: int) -> None:
     """Be the program, in a session of its own. Does not return."""
     place = b""
     try:
+        for fd, stream in enumerate(streams):
+            os.dup2(stream, fd)
         os.setsid()
         for number in (_SIGHUP, _SIGINT, _SIGPIPE, _SIGTERM, _SIGXFSZ):
             _libc.signal(number, _DEFAULT)  # two of them the interpreter ignores
@@ -78,15 +102,15 @@ def become(plan: int) -> None:
         os._exit(NOT_STARTED)
 
 
-def attend(child: int, pipe: int) -> int | None:
-    """The wait status of the child once it has ended; None where the pipe ended first."""
+def attend(child: int, line: int) -> int | None:
+    """The wait status of the child once it has ended; None where the line ended first."""
     poll = select.poll()
-    poll.register(pipe, select.POLLIN)
+    poll.register(line, select.POLLIN)
     poll.register(os.pidfd_open(child), select.POLLIN)
     while True:
         for fd, _ in poll.poll(_ROUND):
-            if fd == pipe:
-                words = os.read(pipe, 64)
+            if fd == line:
+                words = os.read(line, 64)
                 if not words:
                     return None
                 kill_group(child, _SIGTERM)

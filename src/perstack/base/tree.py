@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 from pathlib import Path
 
 import anyio
 
-from perstack.base.custody import Custody, can_keep
+from perstack.base.custody import Custody, can_keep, forks_so_far
 from perstack.base.launch import Launch, Streams
 from perstack.base.lifeline import LIFELINE
 
@@ -23,7 +22,6 @@ _ROUNDS = 20
 _PAUSE = 0.01
 _RESERVED = 300
 """Ids that are not given out again once they have come round."""
-_FORKS = re.compile(rb"^processes (\d+)$", re.MULTILINE)
 _KERNEL_THREAD = 0x00200000
 """PF_KTHREAD among the flags of a process: Linux's include/linux/sched.h."""
 
@@ -45,8 +43,10 @@ class Tree:
         LIFELINE.tie(f"{launch.mark}={os.getpid()}.")
         marked = launch._replace(env={**launch.env, launch.mark: value})
         self._custody = Custody(marked) if launch.is_kept and can_keep() else None
-        self._forks = _forks()
+        self._forks = forks_so_far()
         self._process = self._custody.start(streams) if self._custody else _start(marked, streams)
+        if self._custody is not None:
+            self._forks = self._custody.forks  # it may have been started before
         self._pidfd = _open_pidfd(self._process.pid)
 
     @property
@@ -124,7 +124,7 @@ class Tree:
             ids = int(Path("/proc/sys/kernel/pid_max").read_text())
         except (OSError, ValueError):
             return []
-        has_room = _forks() - self._forks < ids - _RESERVED
+        has_room = forks_so_far() - self._forks < ids - _RESERVED
         floor = self._process.pid if newest >= self._process.pid and has_room else 0
         return [one for one in pids if one > floor]
 
@@ -184,12 +184,3 @@ def _environment(pid: int) -> bytes | None:
     except OSError:
         return b""
     return b"" if fields[0] in b"ZX" or int(fields[6]) & _KERNEL_THREAD else None
-
-
-def _forks() -> int:
-    """How many processes and threads were ever started here; 0 where that is not told."""
-    try:
-        found = _FORKS.search(Path("/proc/stat").read_bytes())
-    except OSError:
-        return 0
-    return int(found[1]) if found else 0

@@ -97,11 +97,11 @@ class Provider(Protocol):
 
 
 @runtime_checkable
-class Preparing(Protocol):
-    """A Provider that loads something late, and can be told to while others are waited for."""
+class LoadsClient(Protocol):
+    """A Provider whose first request loads its client, and that can be told to before."""
 
-    def prepare(self) -> None:
-        """Do now what the first request would wait for. May be called twice.
+    def load_client(self) -> None:
+        """Load it now, unless it is loaded: while others are waited for, this costs no time.
 
         Raises:
             ConfigurationError: requests cannot be made. They will fail and say why.

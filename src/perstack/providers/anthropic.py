@@ -78,9 +78,9 @@ class AnthropicModel:
                 last = None
         yield last
 
-    def prepare(self) -> None:
+    def load_client(self) -> None:
         """Load the HTTP client now: the first request would wait for it."""
-        self._endpoint.prepare()
+        self._endpoint.load_client()
 
     async def aclose(self) -> None:
         """Close connections. May be called twice."""

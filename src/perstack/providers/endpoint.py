@@ -48,7 +48,7 @@ class Endpoint:
     `own` are the wire's headers, `told` the user's, which win. What looks like a
     credential in `told` is kept out of every failure, and so is each of `secrets`:
     `redaction` hides them. The HTTP client, which is slow to load, comes with the first
-    request or with `prepare`: at once only where it could refuse what it is given.
+    request or with `load_client`: at once only where it could refuse what it is given.
 
     Raises:
         ConfigurationError: a header cannot be sent, the address is none, or the environment
@@ -66,7 +66,7 @@ class Endpoint:
         self.redaction = Redaction((*secrets, *credentials_in(told)))
         self._connections: Connections | None = None
         if not _is_plain(url):
-            self.prepare()
+            self.load_client()
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r})"
@@ -80,7 +80,7 @@ class Endpoint:
             self._connections = open_connections(self.url)
         return self._connections
 
-    def prepare(self) -> None:
+    def load_client(self) -> None:
         """Do now what the first request would wait for. May be called twice.
 
         Raises:

@@ -57,9 +57,9 @@ class ChatModel:
             await answer.finish()
         yield builder.reply()
 
-    def prepare(self) -> None:
+    def load_client(self) -> None:
         """Load the HTTP client now: the first request would wait for it."""
-        self._endpoint.prepare()
+        self._endpoint.load_client()
 
     async def aclose(self) -> None:
         """Close connections. May be called twice."""

@@ -99,6 +99,23 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+async def test_what_else_there_is_to_do_is_done_while_the_servers_start(tmp_path: Path):
+    told = Told()
+    seen: list[list[type[RuntimeEvent]]] = []
+
+    def meanwhile() -> None:
+        seen.append([type(event) for event in told])
+
+    around = Surroundings(tmp_path, ENVIRON, told.note, meanwhile=meanwhile)
+    skills = {"a": hostile(), "b": hostile(), "gone": McpStdioSkill(command="/nonexistent/x")}
+    with anyio.fail_after(60):
+        async with McpSkills(skills, around, taken=BASE_TOOLS):
+            pass
+    (before,) = seen
+    assert before.count(SkillStarting) == 3
+    assert SkillConnected not in before
+
+
 async def test_a_server_is_started_listed_called_and_ended_in_that_order(tmp_path: Path):
     told = Told()
     async with opened(told, tmp_path, a=hostile()) as source:
