@@ -56,7 +56,7 @@ def three_servers(bench: Bench) -> list[Figure]:
             waits["alone"].append(max(_bare(bench, [one], environ)[0][0] for one in commands))
     waits = {name: values[1:] for name, values in waits.items()}  # the first warms the caches
     added = [three - none for three, none in zip(waits["three"], waits["none"], strict=True)]
-    over = median(added) / median(waits["bare"])
+    over = median(ours / bare for ours, bare in zip(added, waits["bare"], strict=True))
     cpu = {name: median(each.cpu for each in values[1:]) for name, values in costs.items()}
     name = "three npx skills"
     return [
