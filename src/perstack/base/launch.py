@@ -10,7 +10,7 @@ class Launch(NamedTuple):
     """A program and everything it starts with. `mark` names the variable that marks it.
 
     `is_kept`: it gets a keeper, where the system has what that takes. The keeper takes
-    some 10 ms of a processor, and the process starts that much later.
+    some 10 ms of a processor, and the process starts that much later unless one is up already.
     """
 
     program: str
