@@ -106,6 +106,7 @@ def test_as_json_a_job_is_its_record_and_whether_it_runs(tmp_path: Path, now: in
             "reasoningTokens": 0,
             "totalTokens": 0,
             "cachedInputTokens": 0,
+            "cacheWriteInputTokens": 0,
         },
         "startedAt": now,
         "finishedAt": now + 65_000,

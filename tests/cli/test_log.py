@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tty
@@ -15,6 +16,9 @@ import pytest
 
 from cli.process import PERSTACK, QUIET, Ended, perstack
 from cli.server import serving
+from perstack.assembly.prices import price_of
+from perstack.schema.usage import Usage
+from perstack.views.cost import Asked
 
 CONFIG = """\
 [experts.lead]
@@ -171,11 +175,14 @@ def test_delegations_are_a_tree_with_durations_and_usage(place: tuple[Path, Ende
     _, lead, query, helper, asked = shown(place[0], "--delegations").stdout.splitlines()
     took = r"\d+(?:\.\d)? m?s"
     assert re.fullmatch(
-        rf"lead completed: 3 steps, 2 calls, {took}, \d+ tokens in, \d+ out, run \w+", lead
+        rf"lead completed: 3 steps, 2 calls, {took}, \d+ tokens in, \d+ out, unknown cost, run \w+",
+        lead,
     )
     assert query == "│  Do it."
     assert re.fullmatch(
-        rf"└─ helper completed: 1 step, 0 calls, {took}, \d+ tokens in, \d+ out, run \w+", helper
+        rf"└─ helper completed: 1 step, 0 calls, {took}, \d+ tokens in, \d+ out, "
+        r"unknown cost, run \w+",
+        helper,
     )
     assert asked == "      Help me."
 
@@ -423,3 +430,30 @@ def test_ctrl_c_ends_following_quietly(tmp_path: Path) -> None:
     ended = perstack("log", "--follow", cwd=tmp_path)
     assert ended.code == 0, "nobody works on it, so that nothing comes any more"
     assert "Job j1 of lead: interrupted" in ended.stdout
+
+
+def test_a_summary_says_what_is_not_known_to_cost_nothing(place: tuple[Path, Ended]) -> None:
+    [summary] = shown(place[0], "--summary", "--json").events
+    assert summary["cost"] == {"usd": None, "unknownReplies": 4}
+    assert [run["cost"]["unknownReplies"] for run in summary["runs"]] == [3, 1]
+    assert "unknown cost" in shown(place[0], "--summary").stdout
+
+
+def test_a_summary_has_the_published_price_of_each_reply(place: tuple[Path, Ended]) -> None:
+    folder, _ = place
+    [model] = {e["model"] for e in shown(folder, "--json", "--take", "0").events if "model" in e}
+    copy = folder / "copy"
+    shutil.copytree(folder / "perstack", copy / "perstack")
+    for log in (copy / "perstack").rglob("*.jsonl"):  # as if the vendor had been asked
+        text = log.read_text()
+        log.write_text(re.sub(r',"providerAddress":"[^"]*"', "", text))
+    [summary] = shown(copy, "--summary", "--json").events
+    price = price_of(Asked("anthropic", None, model), Usage(input_tokens=100, output_tokens=7), 0)
+    assert price is not None
+    assert summary["cost"]["unknownReplies"] == 0
+    assert summary["cost"]["usd"] > price
+    told = shown(copy, "--delegations").stdout
+    assert len(re.findall(r"out, \$0\.\d{4}", told)) == 2
+    [child] = [run["runId"] for run in summary["runs"] if run["expertKey"] == "helper"]
+    [alone] = shown(copy, "--summary", "--json", "--run", child).events
+    assert alone["cost"] == next(run["cost"] for run in summary["runs"] if run["runId"] == child)

@@ -13,6 +13,7 @@ from cli.process import QUIET, perstack
 HEAVY = {"msgspec", "httpx2", "anyio", "asyncio", "tomllib", "ssl"}
 NEVER = {"pydantic", "pydantic_ai", "mcp", "textual", "rich", "httpx", "requests", "uvloop"}
 NEVER |= {"tomli_w"}  # only `perstack install` writes TOML
+NEVER |= {"genai_prices"}  # only a person is told what replies cost
 
 
 def loaded(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> set[str]:

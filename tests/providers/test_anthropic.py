@@ -107,7 +107,11 @@ async def test_a_reply_comes_whole_however_its_stream_is_cut(ask, write):
         ToolCallPart(tool_call_id="toolu_0_1", tool_name="todo", args={}),
     )
     assert reply.usage == Usage(
-        input_tokens=240, output_tokens=7, total_tokens=247, cached_input_tokens=200
+        input_tokens=240,
+        output_tokens=7,
+        total_tokens=247,
+        cached_input_tokens=200,
+        cache_write_input_tokens=30,
     )
     assert not reply.is_truncated
     assert reply.problems == {}

@@ -6,8 +6,10 @@ import pytest
 
 from perstack.schema.event import RuntimeInitialized, SkillStderr
 from perstack.schema.usage import Usage
+from perstack.views.cost import NO_COST, Cost
+from perstack.views.fold import JobFold
 from perstack.views.plain import plain
-from perstack.views.summary import Summary, summary_of
+from perstack.views.summary import Summary, SummaryFold, summary_of
 from perstack.views.summary_text import text_of
 from views.played import WORLDS, Played, play, play_all, play_forks, play_interrupted, thoughtful
 from worlds import JOB
@@ -84,6 +86,20 @@ async def test_times_are_those_of_the_events() -> None:
     times = [seen.fact.timestamp for seen in job.live]
     summary = of(job)
     assert (summary.started_at, summary.finished_at) == (min(times), max(times))
+
+
+async def test_costs_are_each_runs_own_and_the_jobs_the_sum_of_them() -> None:
+    job = await play(thoughtful())
+    fold, sums = JobFold(), SummaryFold(lambda _asked, usage, _at: usage.total_tokens / 1000)
+    for facts in job.facts_by_run.values():
+        for fact in facts:
+            sums.feed(fact, fold.feed(fact)[1])
+    summary = sums.summary
+    costs = [run.cost for run in summary.runs]
+    assert costs == [Cost(usd=run.usage.total_tokens / 1000) for run in summary.runs]
+    assert summary.cost == sum((cost for cost in costs if cost), NO_COST)
+    assert f"tokens in, {summary.usage.output_tokens} out, $" in text_of(summary)
+    assert of(job).cost is None
 
 
 async def test_a_run_that_was_never_started_is_none() -> None:

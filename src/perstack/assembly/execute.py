@@ -14,6 +14,7 @@ from perstack.assembly.jobs_path import jobs_path
 from perstack.assembly.model import open_model
 from perstack.assembly.parts import OUR_OWN, Parts
 from perstack.assembly.tools import check_requirements, started_at_once, toolboxes
+from perstack.assembly.vendor import DEMO, vendor_of
 from perstack.base.custody import keepers_ahead
 from perstack.errors import ConfigurationError
 from perstack.providers import LoadsClient
@@ -90,12 +91,20 @@ async def _carry_out(
             steps=StepBudget(settings.max_steps),
             notice=_together(notice, older),
             context_window=context_window(settings.provider.provider_name, settings.model),
+            vendor=_vendor(request, parts, is_demo=notice is not None),
         )
         async with open_job(job_id, env) as job:
             return await play(job, request, definition)
     finally:
         if parts.open_model is None:
             await provider.aclose()
+
+
+def _vendor(request: RunRequest, parts: Parts, *, is_demo: bool) -> tuple[str | None, str | None]:
+    """Whose model it is: a program's own may be anybody's."""
+    if is_demo:
+        return DEMO, None
+    return (None, None) if parts.open_model is not None else vendor_of(request)
 
 
 def _load_client(provider: Provider) -> None:

@@ -10,26 +10,41 @@ from perstack.errors import StorageError
 from perstack.schema.usage import NO_USAGE
 from perstack.storage.holder import is_held
 from perstack.storage.job_log import JobLog
+from perstack.views.cost import Models
 from perstack.views.log.job_table import JobEntry
-from perstack.views.log.tally import Tally
+from perstack.views.log.tally import MADE, Tally, note_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from perstack.schema.checkpoint import Job
+    from perstack.views.cost import Price
     from perstack.views.log.tally import RunTally
 
 
-def tallies(log: JobLog, run_ids: Iterable[str]) -> list[RunTally]:
-    """What each of these runs took, by all its lines."""
+def tallies(log: JobLog, run_ids: Iterable[str], price: Price | None = None) -> list[RunTally]:
+    """What each of these runs took, by all its lines; what it cost only with a `price`."""
+    chosen = tuple(run_ids)
+    models = models_elsewhere(log, chosen) if price is not None else None
     counted: list[RunTally] = []
-    for run_id in run_ids:
-        tally = Tally(run_id)
+    for run_id in chosen:
+        tally = Tally(run_id, price, models)
         for entry in log.runs[run_id].newer():
             tally.count(entry.head, entry.line)
         counted.append(tally.run)
     return counted
+
+
+def models_elsewhere(log: JobLog, run_ids: Collection[str]) -> Models:
+    """The models that other runs of the job than these name: a delegate's log names none."""
+    models = Models()
+    for run_id, reader in log.runs.items():
+        if run_id not in run_ids:
+            for entry in reader.newer():
+                if entry.head.type == MADE:
+                    note_model(models, entry.head, entry.line)
+    return models
 
 
 def job_entry(root: Path, job: Job, tell: Callable[[str], None]) -> JobEntry:

@@ -95,20 +95,23 @@ class Shown:
     def tree(self) -> None:
         """Who asked whom."""
         from perstack.assembly.job_listing import tallies
+        from perstack.assembly.prices import price_of
         from perstack.views.log.tree import tree_lines
 
         self._printer.lines(self._heading())
-        runs = tallies(self._past, self._run_ids)
+        runs = tallies(self._past, self._run_ids, price_of)
         self._printer.lines(tree_lines(runs, self._printer.paint))
 
     def summary(self) -> None:
         """The job at a glance."""
+        from perstack.assembly.job_listing import models_elsewhere
         from perstack.assembly.job_past import JobPast
+        from perstack.assembly.prices import price_of
         from perstack.views.summary import SummaryFold
         from perstack.views.summary_text import text_of
 
         past = JobPast(self._past)
-        sums = SummaryFold()
+        sums = SummaryFold(price_of, models_elsewhere(self._past, self._run_ids))
         for run_id in self._run_ids:
             for entry in self._past.runs[run_id].newer():
                 seen = past.seen(entry)

@@ -24,6 +24,7 @@ from perstack.cli.output import Lines, Output
 from perstack.errors import PerstackError
 from perstack.runtime.environment import Listener, Published, Stop
 from perstack.schema.event import RunStarted, RuntimeInitialized, SkillDisconnected
+from perstack.views.cost import NO_COST, Bills, Cost, cost_text
 from perstack.views.plain import plain
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from perstack.config.request import RunRequest
     from perstack.schema.expert import Definition
     from perstack.schema.tool import ToolCall
+    from perstack.schema.usage import Usage
+    from perstack.views.cost import Asked
     from perstack.views.wire import Form
 
 STATUS_CODES = {"completed": 0, "stoppedByInteractiveTool": 0, "stoppedByMaxSteps": 3}
@@ -90,6 +93,9 @@ async def run_session(request: RunRequest, form: Form, options: tuple[str, ...])
     listeners: list[Listener] = [Notices(request, lock, older), output]
     if request.verbose:
         listeners.append(Lines(say))
+    spent = Spent()
+    if sys.stderr.isatty():
+        listeners.append(spent)
     outcomes: list[Outcome] = []
     async with anyio.create_task_group() as tasks:
         await tasks.start(signals.watch, stop)
@@ -99,7 +105,37 @@ async def run_session(request: RunRequest, form: Form, options: tuple[str, ...])
     jobs = await open_store(request).jobs()
     is_newest = bool(jobs) and jobs[0].id == outcome.job.id
     which = ("--continue",) if is_newest else ("--continue-job", outcome.job.id)
-    return _conclude(outcome, continue_command(request, (*options, *which)), output, signals)
+    command = continue_command(request, (*options, *which))
+    return _conclude(outcome, command, output, signals, spent)
+
+
+class Spent(Listener):
+    """What the replies of this run of the command cost, priced when it is over.
+
+    The prices take as long to load as a short run: so nobody hears of them but a person.
+    """
+
+    def __init__(self) -> None:
+        self._replies: list[tuple[Asked, Usage, int]] = []
+        self._bills = Bills(self._keep)
+
+    async def recorded(self, published: Published) -> None:
+        """Take note of a reply."""
+        self._bills.feed(published.fact)
+
+    @property
+    def words(self) -> str:
+        """What they cost; empty where there were none."""
+        if not self._replies:
+            return ""
+        from perstack.assembly.prices import price_of
+
+        prices = (price_of(*reply) for reply in self._replies)
+        costs = (Cost(unknown_replies=1) if usd is None else Cost(usd=usd) for usd in prices)
+        return f"{cost_text(sum(costs, NO_COST))} this time"
+
+    def _keep(self, asked: Asked, usage: Usage, at: int) -> None:
+        self._replies.append((asked, usage, at))
 
 
 class Notices(Listener):
@@ -148,9 +184,14 @@ class Notices(Listener):
             say(line)
 
 
-def _conclude(outcome: Outcome, command: str, output: Output, signals: Signals) -> int:
+def _conclude(
+    outcome: Outcome, command: str, output: Output, signals: Signals, spent: Spent
+) -> int:
     """The last words, and the exit code."""
     job, coordinator = outcome.job, outcome.coordinator
+    cost = spent.words
+    if cost and job.status != "completed":
+        say(f"cost: {cost}")
     if output.problem is not None:
         say(f"stdout was closed ({output.problem}); the run was stopped. Continue it with:")
         say(f"  {command}")
@@ -163,7 +204,8 @@ def _conclude(outcome: Outcome, command: str, output: Output, signals: Signals) 
         _say_questions(outcome.questions, command)
     elif job.status == "completed":
         say(coordinator.text)
-        say(f"completed; the job has taken {counted(job.total_steps, 'step')}")
+        took = counted(job.total_steps, "step")
+        say(f"completed; the job has taken {took}{f', {cost}' if cost else ''}")
     elif job.status == "stoppedByMaxSteps":
         limit = counted(job.max_steps or 0, "step")
         higher = 2 * max(job.max_steps or 1, job.total_steps)

@@ -200,13 +200,15 @@ class ReplyBuilder:
         """Tokens counted so far. The vendor reports cached input beside the rest of it."""
         counts = self._counts
         cached = tokens(counts.cache_read_input_tokens)
-        read = tokens(counts.input_tokens) + tokens(counts.cache_creation_input_tokens) + cached
+        stored = tokens(counts.cache_creation_input_tokens)
+        read = tokens(counts.input_tokens) + stored + cached
         written = tokens(counts.output_tokens)
         return Usage(
             input_tokens=tokens(read),
             output_tokens=written,
             total_tokens=tokens(read + written),
             cached_input_tokens=cached,
+            cache_write_input_tokens=stored,
         )
 
     def _event(self, data: bytes) -> _Event | None:

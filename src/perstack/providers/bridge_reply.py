@@ -83,6 +83,7 @@ def usage_of(counted: RequestUsage) -> Usage:
         reasoning_tokens=tokens(reasoning),
         total_tokens=tokens(input_tokens + output_tokens),
         cached_input_tokens=tokens(counted.cache_read_tokens),
+        cache_write_input_tokens=tokens(counted.cache_write_tokens),
     )
 
 

@@ -158,7 +158,8 @@ ShouldContinue: TypeAlias = Callable[["RunState"], Awaitable[bool] | bool]
 class Environment:
     """Everything a job needs from outside itself.
 
-    `context_window` is the model's, in tokens, where it is known.
+    `context_window` is the model's, in tokens, where it is known. `vendor` is whose model it
+    is, and where it is asked if not at the vendor's own address, as far as these are known.
     """
 
     store: Store
@@ -173,6 +174,7 @@ class Environment:
     steps: StepBudget = field(default_factory=lambda: StepBudget(2**31))
     notice: str | None = None
     context_window: int | None = None
+    vendor: tuple[str | None, str | None] = (None, None)
     max_depth: int = 8
     max_width: int = 32
     new_id: Callable[[], str] = new_id

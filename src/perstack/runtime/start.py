@@ -35,6 +35,8 @@ def initialized(
         query=query,
         interactive_tool_call=interactive,
         notice=env.notice,
+        provider=env.vendor[0],
+        provider_address=env.vendor[1],
     )
 
 

@@ -190,7 +190,11 @@ class RunStoppedByError(RunEvent, tag="stopRunByError", kw_only=True):
 
 
 class RuntimeInitialized(Recorded, tag="initializeRuntime", kw_only=True):
-    """What a run was made with."""
+    """What a run was made with.
+
+    `provider` is whose model was asked, None where that is not known; `provider_address` is
+    where, if not at the vendor's own address.
+    """
 
     runtime_version: str
     runtime: str
@@ -203,6 +207,8 @@ class RuntimeInitialized(Recorded, tag="initializeRuntime", kw_only=True):
     query: str | None = None
     interactive_tool_call: Json | None = None
     notice: str | None = None
+    provider: str | None = None
+    provider_address: str | None = None
 
 
 class SkillStarting(Recorded, tag="skillStarting", kw_only=True):

@@ -28,6 +28,7 @@ from perstack.schema.event import (
 from perstack.schema.line import json_line
 from perstack.schema.message import Message, ThinkingPart
 from perstack.schema.tool import ToolCall, ToolResult
+from perstack.schema.usage import Usage
 
 Fields: TypeAlias = dict[str, object]
 
@@ -45,7 +46,8 @@ OURS: Mapping[type[Data], tuple[str, ...]] = {
     DelegatesCalled: ("children",),
     Retried: ("cause", "waitMs"),
     RunCompleted: ("newMessage", "contextWindow"),
-    RuntimeInitialized: ("notice",),
+    RuntimeInitialized: ("notice", "provider", "providerAddress"),
+    Usage: ("cacheWriteInputTokens",),
     SkillDisconnected: ("reason", "toolsLost"),
     ThinkingPart: ("redacted",),
     ToolCall: ("problem",),

@@ -18,6 +18,7 @@ from perstack.schema.event import (
 )
 from perstack.schema.message import TextPart, UserMessage
 from perstack.schema.usage import NO_USAGE, Usage
+from perstack.views.cost import Bills, Cost, Models, Price
 from perstack.views.fold import JobFold
 
 
@@ -32,7 +33,10 @@ class ToolSummary(Data, omit_defaults=False, kw_only=True):
 
 
 class RunSummary(Data, kw_only=True):
-    """One run. `usage` is its own; times are those of its first and last event, in ms."""
+    """One run. `usage` and `cost` are its own; without prices there is no cost.
+
+    Times are those of its first and last event, in ms.
+    """
 
     run_id: str
     expert_key: str
@@ -47,6 +51,7 @@ class RunSummary(Data, kw_only=True):
     errors: int
     retries: int
     usage: Usage
+    cost: Cost | None = None
     started_at: int
     finished_at: int
 
@@ -63,6 +68,7 @@ class Summary(Data, kw_only=True):
     steps: int
     retries: int
     usage: Usage
+    cost: Cost | None = None
     started_at: int
     finished_at: int
     runs: tuple[RunSummary, ...]
@@ -86,9 +92,13 @@ def summary_of(facts_by_run: Mapping[str, Iterable[Fact]]) -> Summary:
 
 
 class SummaryFold:
-    """Sums a job up as its facts come, each with the run after it: run by run."""
+    """Sums a job up as its facts come, each with the run after it: run by run.
 
-    def __init__(self) -> None:
+    Without a `price` nothing is said of what it cost. `models` are those that were asked.
+    """
+
+    def __init__(self, price: Price | None = None, models: Models | None = None) -> None:
+        self._bills = None if price is None else Bills(price, models)
         self._tools: dict[tuple[str, str], _Tools] = {}
         self._tallies: dict[str, _Tally] = {}
         self._states: dict[str, RunState] = {}
@@ -96,6 +106,8 @@ class SummaryFold:
     def feed(self, fact: Fact, after: RunState) -> None:
         """Take one more fact into account."""
         self._states[fact.run_id] = after
+        if self._bills is not None:
+            self._bills.feed(fact)
         self._tallies.setdefault(fact.run_id, _Tally()).count(fact)
         if isinstance(fact, ToolCallCompleted):
             key = fact.tool_result.skill_name, fact.tool_result.tool_name
@@ -111,7 +123,10 @@ class SummaryFold:
         states = {run_id: state for run_id, state in self._states.items() if state.definition}
         if not states:
             raise ValueError("a job in which nothing was started has no summary")
-        runs = tuple(self._tallies[run_id].run(state) for run_id, state in states.items())
+        runs = tuple(
+            self._tallies[run_id].run(state, self._bills and self._bills.of(run_id))
+            for run_id, state in states.items()
+        )
         coordinator = coordinator_of(states)
         return Summary(
             job_id=next(iter(states.values())).job_id,
@@ -120,6 +135,7 @@ class SummaryFold:
             steps=sum(run.steps for run in runs),
             retries=sum(run.retries for run in runs),
             usage=sum((run.usage for run in runs), NO_USAGE),
+            cost=self._bills and self._bills.total,
             started_at=min(run.started_at for run in runs),
             finished_at=max(run.finished_at for run in runs),
             runs=runs,
@@ -173,7 +189,7 @@ class _Tally:
             case _:
                 pass
 
-    def run(self, state: RunState) -> RunSummary:
+    def run(self, state: RunState, cost: Cost | None) -> RunSummary:
         return RunSummary(
             run_id=state.run_id,
             expert_key=state.expert_key,
@@ -188,6 +204,7 @@ class _Tally:
             errors=self.errors,
             retries=self.retries,
             usage=self.usage,
+            cost=cost,
             started_at=self.started_at,
             finished_at=self.finished_at,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perstack.schema.usage import Usage
+from perstack.views.cost import Cost, cost_text
 from perstack.views.plain import plain
 from perstack.views.summary import RunSummary, Summary, ToolSummary
 
@@ -23,6 +24,7 @@ def text_of(summary: Summary) -> str:
                 _count(summary.retries, "retry", "retries"),
                 _seconds(summary.started_at, summary.finished_at),
                 _tokens(summary.usage),
+                *_cost(summary.cost),
             )
         ),
         "",
@@ -53,11 +55,15 @@ def _run_lines(summary: Summary) -> list[str]:
 
 
 def _lines_of_run(run: RunSummary, indent: str) -> list[str]:
-    head = (
-        f"{indent}{_line(run.expert_key)} ({_line(run.run_id)}): {run.status}, "
-        f"{_count(run.steps, 'step')}, {_count(run.tool_calls, 'call')}, "
-        f"{_seconds(run.started_at, run.finished_at)}, {_tokens(run.usage)}"
+    counts = (
+        _count(run.steps, "step"),
+        _count(run.tool_calls, "call"),
+        _seconds(run.started_at, run.finished_at),
+        _tokens(run.usage),
+        *_cost(run.cost),
     )
+    who = f"{indent}{_line(run.expert_key)} ({_line(run.run_id)})"
+    head = f"{who}: {', '.join([run.status, *counts])}"
     lines = [head]
     if run.query:
         lines.append(f"{indent}  query: {_line(run.query)}")
@@ -82,6 +88,11 @@ def _count(number: int, one: str, several: str = "") -> str:
 
 def _seconds(started_at: int, finished_at: int) -> str:
     return f"{(finished_at - started_at) / 1000:.1f} s"
+
+
+def _cost(cost: Cost | None) -> tuple[str, ...]:
+    told = cost_text(cost) if cost is not None else ""
+    return (told,) if told else ()
 
 
 def _tokens(usage: Usage) -> str:

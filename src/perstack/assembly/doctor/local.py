@@ -6,8 +6,8 @@ from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from perstack.assembly.doctor.model import address
 from perstack.assembly.model import is_model_configured
+from perstack.assembly.vendor import address
 from perstack.net.addresses import is_here
 from perstack.providers.address import OLLAMA_URL
 from perstack.schema.diagnosis import Finding

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from perstack.assembly.known_model import unknown_model
 from perstack.assembly.model import KEY_VARIABLES, is_model_configured
 from perstack.assembly.starting_model import starting_model
+from perstack.assembly.vendor import address, shown
 from perstack.config.origins import ACCESS
 from perstack.errors import ConfigurationError
 from perstack.providers.address import api_key, checked_url, is_openai
@@ -40,7 +40,7 @@ def model_choice(options: Options, request: RunRequest) -> ModelChoice:
         model=settings.model or None,
         model_by=_model_by(options, request),
         key=variable if request.environ.get(variable, "").strip() else None,
-        address=_shown(address(request)[0]),
+        address=shown(address(request)[0]),
     )
 
 
@@ -135,38 +135,10 @@ def _needs_key(request: RunRequest) -> bool:
     return name in KEY_VARIABLES
 
 
-def address(request: RunRequest) -> tuple[str | None, str]:
-    """Where the provider is asked in place of its vendor's address, and what says so.
-
-    None where nothing does.
-    """
-    provider = request.settings.provider
-    if provider.base_url:
-        return provider.base_url, "The provider's baseUrl"
-    access = ACCESS.get(provider.provider_name)
-    for variable in access.addresses if access is not None else ():
-        told = request.environ.get(variable, "").strip()
-        if told and variable != "AZURE_RESOURCE_NAME":
-            return told, variable
-    return None, ""
-
-
 def _check_address(request: RunRequest) -> None:
     told, place = address(request)
     if told is not None:
         checked_url(told, place)
-
-
-def _shown(address: str | None) -> str | None:
-    """Without what could be a secret: a user, a path, a query."""
-    if address is None:
-        return None
-    try:
-        parts = urlsplit(address)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return None
-    return f"{parts.scheme}://{parts.hostname}{port}" if parts.hostname else None
 
 
 def _missing_setting(request: RunRequest) -> tuple[str, str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from perstack.schema.usage import Usage
+from perstack.views.cost import cost_text
 from perstack.views.log.paint import Paint, Style
 from perstack.views.log.tally import RunTally, below
 from perstack.views.log.words import duration
@@ -53,10 +54,9 @@ def _head(run: RunTally, paint: Paint) -> str:
     took = duration(run.finished_at - run.started_at)
     name = paint(plain(run.expert_key or "?", NAME_LIMIT, one_line=True), "bold")
     run_id = paint(f"run {plain(run.run_id, NAME_LIMIT, one_line=True)}", "dim")
-    what = (
-        f"{counted(run.steps, 'step')}, {counted(run.calls, 'call')}, {took}, {tokens(run.usage)}"
-    )
-    return f"{name} {status}: {what}, {run_id}"
+    cost = cost_text(run.cost)
+    what = [counted(run.steps, "step"), counted(run.calls, "call"), took, tokens(run.usage)]
+    return f"{name} {status}: {', '.join([*what, *([cost] if cost else []), run_id])}"
 
 
 def _about(run: RunTally, paint: Paint) -> Iterator[str]:
