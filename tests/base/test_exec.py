@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import anyio
 import pytest
@@ -12,9 +12,6 @@ from hypothesis import strategies as st
 from base.kit import Told, calls_in, is_alive
 from perstack.base import Caps
 from perstack.base.process import Captured
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -121,6 +118,23 @@ def test_a_stream_is_kept_whole_up_to_its_cap(blocks: list[bytes], cap: int):
         gap = f"\n[{len(whole) - 2 * half} bytes left out]\n".encode()
         expected = whole[:half] + gap + whole[-half:]
         assert captured.text == expected.decode("utf-8", "replace")
+
+
+async def test_our_own_program_and_no_other_beside_it_is_found_without_path(tmp_path: Path):
+    async with calls_in(tmp_path, environ={"PATH": str(tmp_path)}) as call:
+        said = await call.exec("perstack", "--version")
+        refused = await call.exec("pytest")
+    assert said.data["output"].startswith("perstack ")
+    assert "was not found on PATH" in refused.message
+
+
+async def test_on_path_another_program_of_our_name_comes_first(tmp_path: Path):
+    theirs = tmp_path / "bin/perstack"
+    theirs.parent.mkdir()
+    theirs.write_text("#!/bin/sh\necho theirs\n")
+    theirs.chmod(0o755)
+    async with calls_in(tmp_path, environ={"PATH": f"{theirs.parent}:/usr/bin:/bin"}) as call:
+        assert (await call.exec("perstack")).data == {"output": "theirs\n"}
 
 
 async def test_calls_run_side_by_side(tmp_path: Path):

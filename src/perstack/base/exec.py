@@ -30,6 +30,9 @@ SHORTEST = 100
 LONGEST = 30 * 60 * 1000
 """The longest time limit, in ms."""
 
+OURS = "perstack"
+"""The one program that is found without PATH: the one this process belongs to."""
+
 
 async def exec_command(
     workspace: Workspace, caps: Caps, environ: Mapping[str, str], args: Exec
@@ -91,13 +94,16 @@ def _program(workspace: Workspace, cwd: Entry, command: str, search: str) -> str
 
     A path in a directory of PATH (/bin/sh) counts as found there. Relative
     entries of PATH are passed over: a program is never picked up by accident.
+    Our own program is also looked for beside the interpreter, where a virtual
+    environment that PATH does not name has it.
     """
     folders = [folder.rstrip("/") for folder in search.split(":") if folder.startswith("/")]
     folder, slash, name = command.rpartition("/")
     if not name or name in {".", ".."}:
         raise Refused(f"{command!r} names no program.")
     if not slash:
-        for one in folders:
+        beside = [sys.executable.rpartition("/")[0]] if name == OURS and sys.executable else []
+        for one in (*folders, *beside):
             if _is_program(f"{one}/{name}"):
                 return f"{one}/{name}"
         raise Refused(f"Command {command} was not found on PATH.")
