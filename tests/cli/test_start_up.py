@@ -46,6 +46,7 @@ def loaded(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> se
         ["skills", "--help"],
         ["doctor", "--help"],
         ["schema", "--help"],
+        ["check", "--help"],
         ["log", "--help"],
         ["jobs", "--help"],
         ["jobs", "prune", "--help"],

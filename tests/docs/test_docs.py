@@ -12,6 +12,7 @@ from perstack.cli import COMMANDS
 from perstack.cli.jobs import jobs, prune
 from perstack.cli.log import log
 from perstack.cli.options import FLAGS, REPEATED, VALUES
+from perstack.registry.catalogue import catalogue_experts
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
@@ -56,6 +57,13 @@ def test_every_option_is_in_the_reference() -> None:
         assert option in reference, option
     for command in COMMANDS:
         assert f"perstack {command}" in reference
+
+
+def test_every_expert_of_the_catalogue_is_in_the_reference() -> None:
+    reference = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
+    table = reference.partition("### The catalogue\n")[2].partition("\n## ")[0]
+
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == list(catalogue_experts())
 
 
 def test_every_decision_has_a_number_of_its_own() -> None:

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import resources
 
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
 from perstack.config.load import parse_config
+from perstack.registry import catalogue
 from perstack.registry.catalogue import catalogue_experts
 from perstack.schema.digest import digest
 from perstack.schema.expert import Expert
 from perstack.schema.skill import InteractiveSkill
 
-NAMES = ["fitness-assistant", "pro-trainer", "tic-tac-toe"]
+NAMES = ["create-expert", "fitness-assistant", "pro-trainer", "tic-tac-toe"]
 
 
 def test_the_catalogue_holds_its_experts_by_key_in_order():
@@ -36,6 +38,23 @@ def test_delegates_of_the_catalogue_are_in_the_catalogue():
     experts = catalogue_experts()
     assert experts["fitness-assistant"].delegates == ("pro-trainer",)
     assert all(key in experts for expert in experts.values() for key in expert.delegates)
+
+
+def test_the_catalogue_is_free_of_warnings():
+    for file in resources.files(catalogue).iterdir():
+        if file.name.endswith(".toml"):
+            assert parse_config(file.read_text(encoding="utf-8"), file.name).warnings == ()
+
+
+def test_the_question_of_create_expert_may_come_with_choices():
+    interview = catalogue_experts()["create-expert"].skills["interview"]
+    assert isinstance(interview, InteractiveSkill)
+    schema = json.loads(interview.tools["askUser"].input_json_schema)
+    Draft202012Validator.check_schema(schema)
+    check = Draft202012Validator(schema)
+    assert check.is_valid({"question": "What for?"})
+    assert check.is_valid({"question": "What for?", "choices": ["Mail", "News"]})
+    assert not check.is_valid({"choices": ["Mail"]})
 
 
 def test_the_turn_tool_of_tic_tac_toe_takes_a_board_and_a_message():

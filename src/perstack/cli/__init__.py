@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": ("perstack.cli.run:run", "Run an Expert; its events come on stdout, one JSON a line."),
     "init": ("perstack.cli.init:init", "Write a project with one Expert into this folder."),
+    "check": ("perstack.cli.check:check", "Check perstack.toml, and that every delegate is there."),
     "log": ("perstack.cli.log:log", "Show what happened in a job."),
     "jobs": ("perstack.cli.jobs:jobs", "List the jobs of a workspace, or remove old ones."),
     "install": (
