@@ -97,7 +97,8 @@ async def test_it_asks_writes_and_mends_until_the_check_is_clean_and_what_it_wro
         asked = await run(tmp_path, server, "create-expert", "An Expert that greets")
         assert asked.code == 0, asked.stderr
         assert asked.types[-1] == "stopRunByInteractiveTool"
-        assert question in asked.stderr
+        assert f"question: {question}\n" in asked.stderr
+        assert "choices: French, German\n" in asked.stderr
         assert not (tmp_path / "perstack.toml").exists()
         done = await run(tmp_path, server, "create-expert", "--continue", "-i", "French")
         requests = server.requests

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import anyio
 
@@ -221,11 +222,18 @@ def _conclude(
 def _say_questions(questions: tuple[ToolCall, ...], command: str) -> None:
     first = questions[0]
     for name, value in first.args.items():
-        say(f"{name}: {value}" if isinstance(value, str) else f"{name}: {value!r}")
+        say(f"{name}: {_shown_value(value)}")
     if len(questions) > 1:
         say(f"{len(questions)} calls wait: {', '.join(call.id for call in questions)}")
     say(f"{first.tool_name} waits for your answer. Give it with:")
     say(f'  {command} -i "YOUR ANSWER"')
+
+
+def _shown_value(value: object) -> str:
+    """An argument as a person reads it: text as it is, a list item by item, the rest as JSON."""
+    if isinstance(value, list):
+        return ", ".join(_shown_value(one) for one in cast("list[object]", value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def continue_command(request: RunRequest, options: tuple[str, ...]) -> str:
