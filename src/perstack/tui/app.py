@@ -1,0 +1,175 @@
+"""The workbench itself: a transcript, an input line, and a status bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import App
+from textual.content import Content
+from textual.widgets import Collapsible, Footer, Static
+
+from perstack.schema.event import DisplayEvent
+from perstack.tui.keys import KEYS
+from perstack.tui.narrator import Narrator
+from perstack.tui.parts import Told
+from perstack.tui.progress import Progress
+from perstack.tui.prompt import Prompt
+from perstack.tui.session import Moving, Notice, Rested
+from perstack.tui.transcript import KEPT, Transcript
+from perstack.views.plain import plain
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from perstack.schema.tool import ToolCall
+    from perstack.tui.session import Happening, Session
+
+FLUSH_SECONDS = 0.05
+"""Between two draws of what a model streams."""
+
+TICK_SECONDS = 0.5
+"""Between two looks at the clock."""
+
+
+class Workbench(App[None]):
+    """Shows one session, and gives it what a person types. Ends when the session does.
+
+    `clock` gives ms that never go back.
+    """
+
+    CSS_PATH = "workbench.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
+
+    def __init__(self, session: Session, clock: Callable[[], int], kept: int = KEPT) -> None:
+        super().__init__()
+        self._session = session
+        self._clock = clock
+        self._seen_ms = 0
+        self.transcript = Transcript(kept)
+        self.prompt = Prompt()
+        self.status = Static("", id="status")
+        self.progress = Progress(session.expert_key)
+        self._narrator = Narrator(self.transcript)
+        self._questions: tuple[ToolCall, ...] = ()
+        self._can_carry_on = False
+
+    def compose(self) -> ComposeResult:
+        """From top to bottom."""
+        yield self.transcript
+        yield self.prompt
+        yield self.status
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Begin to listen."""
+        self.title = plain(f"perstack {self._session.expert_key}", 80, one_line=True)
+        self.prompt.focus()
+        self._wait_for_a_person()
+        self.set_interval(FLUSH_SECONDS, self._narrator.flush)
+        self.set_interval(TICK_SECONDS, self._tick)
+        self.run_worker(self._listen())
+
+    async def _listen(self) -> None:
+        async for happening in self._session.happenings():
+            await self._hear(happening)
+        self.exit()
+
+    async def _hear(self, happening: Happening) -> None:
+        match happening:
+            case Moving():
+                self._seen_ms = self._clock()
+                self._move()
+            case Rested():
+                self._rest(happening)
+            case Notice(text=text, is_problem=is_problem):
+                await self.transcript.add(Told(text, is_problem=is_problem))
+            case _:
+                if not isinstance(happening, DisplayEvent):
+                    self.progress.feed(happening)
+                    self._show_status()
+                await self._narrator.tell(happening)
+
+    def _move(self) -> None:
+        self._questions, self._can_carry_on = (), False
+        self.progress.state = "running"
+        self.prompt.placeholder = "running; Esc stops it"
+        self._show_status()
+
+    def _rest(self, rested: Rested) -> None:
+        self._tick()
+        self._questions, self._can_carry_on = rested.questions, rested.is_interrupted
+        if rested.is_interrupted:
+            self.progress.state = "stopped"
+        else:
+            self.progress.state = "waiting" if rested.questions else "ready"
+        self._wait_for_a_person()
+
+    def _wait_for_a_person(self) -> None:
+        if self._questions:
+            name = plain(self._questions[0].tool_name, 40, one_line=True)
+            hint = f"answer {name}"
+        elif self._can_carry_on:
+            hint = "what to do next; Enter alone carries on"
+        else:
+            hint = "what to do"
+        self.prompt.placeholder = Content(hint)
+        self._show_status()
+
+    def _tick(self) -> None:
+        if self.progress.state in {"running", "stopping"}:
+            now = self._clock()
+            self.progress.worked_ms += now - self._seen_ms
+            self._seen_ms = now
+            self._show_status()
+
+    def _show_status(self) -> None:
+        self.status.update(self.progress.line)
+
+    def on_prompt_sent(self, message: Prompt.Sent) -> None:
+        """What was typed is an answer, or a query."""
+        if self.progress.state in {"running", "stopping"}:
+            self.notify("It is still running; Esc stops it.", markup=False)
+            return
+        if message.text.strip():
+            self.prompt.clear()
+            if self._questions:
+                self._session.answer(self._questions[0].id, message.text)
+            else:
+                self._session.ask(message.text)
+        elif self._can_carry_on:
+            self._session.carry_on()
+        else:
+            return
+        self._seen_ms = self._clock()
+        self._move()
+
+    def action_stop(self) -> None:
+        """Bring the job to a halt; where there is none, say how to leave."""
+        if self.progress.state == "running":
+            self.progress.state = "stopping"
+            self._session.stop()
+            self._show_status()
+        elif self.progress.state != "stopping":
+            self.notify("Nothing is running; Ctrl-Q quits.", markup=False)
+
+    def action_scroll(self, pages: int) -> None:
+        """Up or down by a page."""
+        if pages < 0:
+            self.transcript.scroll_page_up()
+        else:
+            self.transcript.scroll_page_down()
+
+    def action_follow(self) -> None:
+        """To the newest, and on with it."""
+        self.transcript.anchor()
+        self.transcript.scroll_end()
+
+    def action_fold(self) -> None:
+        """Fold everything, or open it where all is folded."""
+        folds = [*self.transcript.query(Collapsible)]
+        is_open = any(not fold.collapsed for fold in folds)
+        for fold in folds:
+            fold.collapsed = is_open

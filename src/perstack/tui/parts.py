@@ -1,0 +1,118 @@
+"""The parts of a transcript: what was asked, done, thought and said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Collapsible, Static
+
+from perstack.tui.diffs import diff_of
+from perstack.tui.prose import Prose
+from perstack.tui.words import arguments_of, body_of, content_of, line_of, result_of, subject_of
+
+if TYPE_CHECKING:
+    from perstack.schema.tool import ToolCall, ToolResult
+
+
+class Said(Static):
+    """What a person said: a query, or an answer."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Content.assemble(("> ", "bold $text-accent"), body_of(text, "bold")))
+
+
+class Told(Static):
+    """What the runtime tells: a notice, a retry, a problem."""
+
+    def __init__(self, text: str, *, is_problem: bool = False) -> None:
+        style = "$text-error" if is_problem else "$text-warning"
+        super().__init__(content_of(text, style, 2000))
+
+
+class Question(Static):
+    """A question for a person: the call that waits, with its arguments."""
+
+    def __init__(self, call: ToolCall) -> None:
+        heading = line_of(f"? {call.tool_name}", "bold $text-warning")
+        super().__init__(Content("\n").join([heading, body_of(arguments_of(call.args))]))
+        self.call_id = call.id
+
+
+class Thought(Collapsible):
+    """Reasoning: open while it comes, folded when it is over."""
+
+    def __init__(self, text: str = "") -> None:
+        self.prose = Prose(text, classes="thought")
+        super().__init__(self.prose, title="", collapsed=bool(text))
+        self.title = Content.styled("Thought" if text else "Thinking …", "dim italic")
+
+    async def finish(self) -> None:
+        """Fold it."""
+        await self.prose.finish()
+        self.title = Content.styled("Thought", "dim italic")
+        self.collapsed = True
+
+
+class ToolLine(Collapsible):
+    """One call: a line that folds open to its arguments, or what it changes, and its result."""
+
+    def __init__(self, call: ToolCall) -> None:
+        self.call = call
+        self.result = Static("", classes="result")
+        diff = diff_of(call)
+        asked = Static(body_of(arguments_of(call.args)) if diff is None else diff)
+        super().__init__(asked, self.result, title="", collapsed=diff is None)
+        self._show("…", "$text-accent")
+
+    def answered(self, result: ToolResult) -> None:
+        """Show the result."""
+        text = result_of(result)
+        if result.is_error:
+            self.result.update(body_of(text, "$text-error"))
+            self._show("✗", "bold $text-error", text)
+        else:
+            self.result.update(body_of(text, "dim"))
+            self._show("✓", "$text-success")
+
+    def cut_short(self) -> None:
+        """The run stopped, or went on, without an answer."""
+        self._show("-", "$text-warning")
+
+    def _show(self, mark: str, style: str, trouble: str = "") -> None:
+        self.title = Content.assemble(
+            (mark, style),
+            " ",
+            line_of(self.call.tool_name, "bold", 60),
+            " ",
+            line_of(subject_of(self.call)),
+            line_of(f"  {trouble}", "$text-error") if trouble else "",
+        )
+
+
+class RunBlock(Collapsible):
+    """A delegate's run: who is asked what, how it stands, and its own parts."""
+
+    def __init__(self, expert_key: str, query: str) -> None:
+        self.parts = Vertical(classes="parts")
+        self._who, self._query = expert_key, query
+        self.is_moving = True
+        super().__init__(self.parts, title="", collapsed=False)
+        self.show("asked")
+
+    def show(self, status: str, *, style: str = "$text-accent") -> None:
+        """Say how the run stands."""
+        self.title = Content.assemble(
+            line_of(self._who, "bold", 60),
+            " ",
+            line_of(status, style, 80),
+            "  ",
+            line_of(self._query, "dim"),
+        )
+
+    def ended(self, status: str, *, is_well: bool) -> None:
+        """Say how the run ended, and fold it where it ended well."""
+        self.is_moving = False
+        self.show(status, style="$text-success" if is_well else "$text-error")
+        self.collapsed = is_well

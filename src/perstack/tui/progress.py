@@ -1,0 +1,107 @@
+"""How far the job is: a fold of its facts, and the line that tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from textual.content import Content
+
+from perstack.schema.event import (
+    Fact,
+    GenerationStarted,
+    Retried,
+    RunCompleted,
+    RunStarted,
+    RuntimeInitialized,
+    ToolsCalled,
+)
+from perstack.schema.usage import NO_USAGE, Usage
+from perstack.tui.words import line_of
+
+State: TypeAlias = Literal["ready", "running", "stopping", "waiting", "stopped"]
+
+STYLES: dict[State, str] = {
+    "ready": "$text-success",
+    "running": "bold $text-accent",
+    "stopping": "bold $text-warning",
+    "waiting": "bold $text-warning",
+    "stopped": "bold $text-error",
+}
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the status bar shows. `used` is the coordinator's share of its context window.
+
+    `worked_ms` is how long the job has moved while it was watched.
+    """
+
+    expert_key: str
+    state: State = "ready"
+    model: str = ""
+    steps: int = 0
+    max_steps: int | None = None
+    usage: Usage = NO_USAGE
+    used: float | None = None
+    worked_ms: int = 0
+    _delegated: set[str] = field(default_factory=set[str])
+
+    def feed(self, fact: Fact) -> None:
+        """Take one more fact into account."""
+        match fact:
+            case RuntimeInitialized(model=model, max_steps=limit):
+                self.model, self.max_steps = model, limit
+            case RunStarted(delegated_by=delegated_by) if delegated_by is not None:
+                self._delegated.add(fact.run_id)
+            case GenerationStarted():
+                self.steps += 1
+            case ToolsCalled() | RunCompleted():
+                self._count(fact)
+            case Retried(usage=usage):
+                self.usage += usage
+            case _:
+                pass
+
+    def _count(self, fact: ToolsCalled | RunCompleted) -> None:
+        self.usage += fact.usage
+        window = fact.context_window
+        if window and fact.usage.total_tokens and fact.run_id not in self._delegated:
+            self.used = fact.usage.total_tokens / window
+
+    @property
+    def line(self) -> Content:
+        """All of it, the most telling first."""
+        usage = self.usage
+        limit = f"/{self.max_steps}" if self.max_steps is not None else ""
+        parts = [
+            Content.styled(f"● {self.state}", STYLES[self.state]),
+            line_of(self.expert_key, "bold", 40),
+            line_of(self.model or "no model yet", limit=40),
+            Content(f"step {self.steps}{limit}"),
+            Content(f"in {shortened(usage.input_tokens)}{_cached(usage)}"),
+            Content(f"out {shortened(usage.output_tokens)}"),
+            Content(f"context {'?' if self.used is None else f'{self.used:.0%}'}"),
+            Content(duration(self.worked_ms)),
+        ]
+        return Content("  ").join(parts)
+
+
+def _cached(usage: Usage) -> str:
+    if not usage.input_tokens:
+        return ""
+    return f" ({usage.cached_input_tokens / usage.input_tokens:.0%} cached)"
+
+
+def shortened(count: int) -> str:
+    """A number of tokens in four characters or so: 950, 12.3k, 4.5M."""
+    if count < 1000:
+        return str(count)
+    return f"{count / 1000:.1f}k" if count < 999_950 else f"{count / 1_000_000:.1f}M"
+
+
+def duration(ms: int) -> str:
+    """Minutes and seconds, with hours where there are any."""
+    minutes, seconds = divmod(ms // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,39 @@
+"""The line a person types into; it grows with what is typed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+from textual.widgets import TextArea
+
+from perstack.tui.keys import NEW_LINE, SUBMIT
+
+if TYPE_CHECKING:
+    from textual.events import Key
+
+
+class Prompt(TextArea):
+    """Enter sends what was typed, also nothing. Pasted line ends stay what they are."""
+
+    class Sent(Message):
+        """A person sent `text`."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self) -> None:
+        super().__init__(compact=True, highlight_cursor_line=False, placeholder="")
+
+    async def _on_key(self, event: Key) -> None:
+        if event.key == SUBMIT:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Sent(self.text))
+        elif event.key in NEW_LINE:
+            event.stop()
+            event.prevent_default()
+            self.insert("\n")
+        else:
+            await super()._on_key(event)

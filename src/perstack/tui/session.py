@@ -1,0 +1,82 @@
+"""What the workbench is handed: a job that tells what happens, and takes what a person types."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from perstack.schema.checkpoint import JobStatus
+from perstack.schema.event import Fact, Shown
+from perstack.schema.tool import ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """The job moves, until it is told to rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """The job came to rest: it waits for `questions` to be answered, or for a query.
+
+    `status` is None before the job has begun. `is_interrupted`: it can be carried on
+    without a query.
+    """
+
+    status: JobStatus | None
+    questions: tuple[ToolCall, ...] = ()
+    is_interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person must know. `is_problem`: it kept the job from moving."""
+
+    text: str
+    is_problem: bool = False
+
+
+Happening: TypeAlias = Fact | Shown | Moving | Rested | Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An Expert that a person may pick, and where it comes from."""
+
+    key: str
+    description: str
+    origin: str
+
+
+class Session(Protocol):
+    """A job of one Expert, that goes on with each query.
+
+    Contract: no method waits. What is given while the job moves is carried out after
+    it came to rest.
+    """
+
+    @property
+    def expert_key(self) -> str:
+        """The Expert that is asked."""
+        ...
+
+    def happenings(self) -> AsyncIterator[Happening]:
+        """Everything that happens, in order; ends when the session does. Asked for once."""
+        ...
+
+    def ask(self, query: str) -> None:
+        """Begin the job with a query, or go on with it."""
+        ...
+
+    def answer(self, call_id: str, text: str) -> None:
+        """Answer a question."""
+        ...
+
+    def carry_on(self) -> None:
+        """Go on with what was interrupted."""
+        ...
+
+    def stop(self) -> None:
+        """Bring the job to a halt, from which it can go on. Nothing where it is at rest."""
+        ...

@@ -1,0 +1,80 @@
+"""Text from anywhere, as content of a widget: escaped, and never taken for markup."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from perstack.schema.message import TextPart
+from perstack.views.plain import plain
+
+if TYPE_CHECKING:
+    from perstack.schema.message import Json
+    from perstack.schema.tool import ToolCall, ToolResult
+
+BODY_LIMIT = 4000
+"""Characters of a text that a widget shows; `perstack log` shows the rest."""
+
+LINE_LIMIT = 160
+
+_TELLING = ("path", "source", "command", "query", "url", "name")
+"""Arguments that say by themselves what a call is about."""
+
+
+def content_of(text: str, style: str = "", limit: int | None = None) -> Content:
+    """`text` escaped, in one style."""
+    return Content.styled(plain(text, limit), style)
+
+
+def line_of(text: str, style: str = "", limit: int = LINE_LIMIT) -> Content:
+    """The same on one line."""
+    return Content.styled(plain(text, limit, one_line=True), style)
+
+
+def body_of(text: str, style: str = "") -> Content:
+    """A text of any length, cut where it is longer than anyone reads here."""
+    shown = content_of(text[:BODY_LIMIT], style)
+    left = len(text) - BODY_LIMIT
+    if left <= 0:
+        return shown
+    return Content.assemble(shown, (f"\n… and {left} more characters, see perstack log", "dim"))
+
+
+def subject_of(call: ToolCall) -> str:
+    """What a call is about, in a few words."""
+    args = call.args
+    match args:
+        case {"command": str(command), "args": [*words]}:
+            return shlex.join([command, *map(str, words)])
+        case _:
+            pass
+    for name in _TELLING:
+        if isinstance(value := args.get(name), str) and value:
+            return value
+    return ", ".join(f"{name}={_short(value)}" for name, value in list(args.items())[:4])
+
+
+def arguments_of(args: Json) -> str:
+    """All arguments: text as it stands, anything else as JSON."""
+    return "\n".join(
+        f"{name}: {value if isinstance(value, str) else _json(value)}"
+        for name, value in args.items()
+    )
+
+
+def result_of(result: ToolResult) -> str:
+    """The answer to a call; what is no text is named by its kind."""
+    return "\n".join(
+        part.text if isinstance(part, TextPart) else f"[{part.mime_type}]" for part in result.result
+    )
+
+
+def _short(value: object) -> str:
+    return (value if isinstance(value, str) else _json(value))[:LINE_LIMIT]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
