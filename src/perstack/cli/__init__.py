@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": ("perstack.cli.run:run", "Run an Expert; its events come on stdout, one JSON a line."),
+    "start": (
+        "perstack.cli.start:start",
+        "Work with an Expert in the terminal; without one, the same as run.",
+    ),
     "init": ("perstack.cli.init:init", "Write a project with one Expert into this folder."),
     "check": ("perstack.cli.check:check", "Check perstack.toml, and that every delegate is there."),
     "log": ("perstack.cli.log:log", "Show what happened in a job."),

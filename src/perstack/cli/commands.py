@@ -10,7 +10,7 @@ import click
 
 from perstack._version import __version__
 
-LATER = frozenset({"start"} | {"publish", "unpublish", "tag", "status"})
+LATER = frozenset({"publish", "unpublish", "tag", "status"})
 """Commands of later versions, for an honest answer."""
 
 

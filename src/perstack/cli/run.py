@@ -71,6 +71,11 @@ def run(expert: str, query: str | None, events: Form, **given: Unpack[Given]) ->
 
     QUERY "-" is read from standard input.
     """
+    return run_headless(expert, query, events, given)
+
+
+def run_headless(expert: str, query: str | None, events: Form, given: Given) -> int:
+    """Everything that `perstack run` does with what click understood."""
     import anyio
 
     from perstack.cli.hardening import hide_from_children
@@ -79,12 +84,12 @@ def run(expert: str, query: str | None, events: Form, **given: Unpack[Given]) ->
     from perstack.config.resolve import resolve
 
     hide_from_children()
-    options = Options(expert_key=expert, query=_read_query(query), requires_query=True, **given)
+    options = Options(expert_key=expert, query=read_query(query), requires_query=True, **given)
     request = resolve(options, Path.cwd(), os.environ)
-    return anyio.run(run_session, request, events, _repeated(given))
+    return anyio.run(run_session, request, events, repeated(given))
 
 
-def _repeated(given: Given) -> tuple[str, ...]:
+def repeated(given: Given) -> tuple[str, ...]:
     """The options that a later command needs as well, as they were typed."""
     words: list[str] = []
     for name in REPEATED_LATER:
@@ -96,7 +101,7 @@ def _repeated(given: Given) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _read_query(query: str | None) -> str | None:
+def read_query(query: str | None) -> str | None:
     """The query itself; for "-", what standard input holds."""
     if query != "-":
         return query

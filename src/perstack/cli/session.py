@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -61,13 +62,13 @@ class Signals:
             task_status.started()
             async for caught in signals:
                 if self.caught is not None:
-                    _end_at_once(caught)
+                    end_at_once(caught)
                 self.caught = caught
                 say("stopping; a second signal ends it at once")
                 stop.set("signal")
 
 
-def _end_at_once(caught: int) -> NoReturn:
+def end_at_once(caught: int) -> NoReturn:
     """End this process and its children's process groups, without another word.
 
     The watcher of the commands is left to end what got away from its group.
@@ -103,9 +104,7 @@ async def run_session(request: RunRequest, form: Form, options: tuple[str, ...])
         outcomes.append(await execute(request, stop, listeners, Parts(lock=lock)))
         tasks.cancel_scope.cancel()
     outcome = outcomes[0]
-    jobs = await open_store(request).jobs()
-    is_newest = bool(jobs) and jobs[0].id == outcome.job.id
-    which = ("--continue",) if is_newest else ("--continue-job", outcome.job.id)
+    which = await naming(outcome.job.id, request)
     command = continue_command(request, (*options, *which))
     return _conclude(outcome, command, output, signals, spent)
 
@@ -139,10 +138,24 @@ class Spent(Listener):
         self._replies.append((asked, usage, at))
 
 
+async def naming(job_id: str, request: RunRequest) -> tuple[str, ...]:
+    """The shortest options that name a job which exists."""
+    jobs = await open_store(request).jobs()
+    is_newest = bool(jobs) and jobs[0].id == job_id
+    return ("--continue",) if is_newest else ("--continue-job", job_id)
+
+
 class Notices(Listener):
     """What a person must know before anything else happens, said once."""
 
-    def __init__(self, request: RunRequest, lock: Lock | None, older: str | None) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        lock: Lock | None,
+        older: str | None,
+        write: Callable[[str], None] | None = None,
+    ) -> None:
+        self._write = write or say
         self._request = request
         self._experts = Experts(request, lock)
         self._said = {older}  # before the run, as a warning
@@ -182,7 +195,7 @@ class Notices(Listener):
     def _once(self, line: str) -> None:
         if line not in self._said:
             self._said.add(line)
-            say(line)
+            self._write(line)
 
 
 def _conclude(
@@ -236,10 +249,10 @@ def _shown_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def continue_command(request: RunRequest, options: tuple[str, ...]) -> str:
+def continue_command(request: RunRequest, options: tuple[str, ...], command: str = "run") -> str:
     """The command that goes on with the job which `options` name, as it can be typed here."""
     runner = ("uv", "run") if os.environ.get("UV_RUN_RECURSION_DEPTH") else ()
-    words = (*runner, "perstack", "run", request.expert_key or "", *options)
+    words = (*runner, "perstack", command, request.expert_key or "", *options)
     return shlex.join(words)
 
 

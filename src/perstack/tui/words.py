@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from textual.content import Content
 
@@ -46,11 +46,9 @@ def body_of(text: str, style: str = "") -> Content:
 def subject_of(call: ToolCall) -> str:
     """What a call is about, in a few words."""
     args = call.args
-    match args:
-        case {"command": str(command), "args": [*words]}:
-            return shlex.join([command, *map(str, words)])
-        case _:
-            pass
+    command, words = args.get("command"), args.get("args")
+    if isinstance(command, str) and isinstance(words, list):
+        return shlex.join([command, *map(str, cast("list[object]", words))])
     for name in _TELLING:
         if isinstance(value := args.get(name), str) and value:
             return value
