@@ -420,7 +420,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "an unknown option": (["run", "helper", "x", "--max-step", "1"], "--max-steps"),
     "an unknown form": (["run", "helper", "x", "--events", "fat"], "lean"),
     "an unknown command": (["rnu"], "run"),
-    "a command of a later version": (["start", "helper"], "not in this version yet"),
+    "a command of a later version": (["publish", "helper"], "not in this version yet"),
     "a runtime of a later version": (["run", "helper", "x", "--runtime", "docker"], "docker"),
     "a missing workspace": (["run", "helper", "x", "--workspace", "nowhere"], "nowhere"),
     "a missing configuration": (["run", "helper", "x", "--config", "nowhere.toml"], "nowhere.toml"),

@@ -12,7 +12,7 @@ from cli.process import QUIET, perstack
 
 HEAVY = {"msgspec", "httpx2", "anyio", "asyncio", "tomllib", "ssl"}
 NEVER = {"pydantic", "pydantic_ai", "mcp", "textual", "rich", "httpx", "requests", "uvloop"}
-NEVER |= {"tomli_w"}  # only `perstack install` writes TOML
+NEVER |= {"markdown_it", "tomli_w"}  # of the workbench and of `perstack install`
 NEVER |= {"genai_prices"}  # only a person is told what replies cost
 
 
@@ -41,6 +41,7 @@ def loaded(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> se
         ["--help"],
         ["--version"],
         ["run", "--help"],
+        ["start", "--help"],
         ["init", "--help"],
         ["install", "--help"],
         ["skills", "--help"],
@@ -63,8 +64,9 @@ def test_the_version_alone_does_not_even_load_click(tmp_path: Path) -> None:
     assert "click" not in loaded(["--version"], tmp_path)
 
 
-def test_a_run_loads_no_module_that_it_does_not_use(tmp_path: Path) -> None:
-    modules = loaded(["run", "tic-tac-toe", "Hi"], tmp_path)
+@pytest.mark.parametrize("command", ["run", "start"])
+def test_a_run_loads_no_module_that_it_does_not_use(command: str, tmp_path: Path) -> None:
+    modules = loaded([command, "tic-tac-toe", "Hi"], tmp_path)
 
     assert not modules & NEVER
     assert "httpx2" not in modules, "the demo player needs no network"
@@ -77,7 +79,8 @@ def test_a_run_loads_no_module_that_it_does_not_use(tmp_path: Path) -> None:
     }
     assert not modules & unused
     assert not any(name.startswith(("perstack.net", "perstack.skills.mcp")) for name in modules)
-    assert not any(name.startswith("perstack.assembly.local_models") for name in modules)
+    unseen = ("perstack.assembly.local_models", "perstack.tui")
+    assert not any(name.startswith(unseen) for name in modules)
 
 
 @pytest.mark.parametrize("words", [["log"], ["log", "--errors", "--context", "1"], ["jobs"]])

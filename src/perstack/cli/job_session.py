@@ -51,7 +51,6 @@ class JobSession:
         job_id: the job, once it has begun.
         is_moving: whether a request is being carried out.
         error: what ended the session, where that is a fault of ours.
-        is_over: set when nothing is carried out any more.
     """
 
     def __init__(self, request: RunRequest, lock: Lock | None) -> None:
@@ -67,7 +66,7 @@ class JobSession:
         self.job_id: str | None = None
         self.is_moving = False
         self.error: Exception | None = None
-        self.is_over = anyio.Event()
+        self._is_over = anyio.Event()
 
     @property
     def expert_key(self) -> str:
@@ -112,6 +111,11 @@ class JobSession:
         self._wishes.close()
         self.stop()
 
+    async def ended(self) -> None:
+        """Wait until nothing is carried out any more. Nobody takes happenings after that."""
+        await self._is_over.wait()
+        self._told.close()
+
     async def carry_out(self) -> None:
         """Do what is wished, one thing after the other, until the session is closed.
 
@@ -127,7 +131,7 @@ class JobSession:
         except Exception as error:  # noqa: BLE001 - raised where the terminal is whole again
             self.error = error
         finally:
-            self.is_over.set()
+            self._is_over.set()
 
     async def _begin(self) -> None:
         """Show what was before, and do what the command line asks for."""

@@ -49,7 +49,7 @@ async def work(request: RunRequest, options: tuple[str, ...]) -> int:
         if session.is_moving:
             say("stopping; a signal ends it at once")
         session.close()
-        await session.is_over.wait()
+        await session.ended()
         tasks.cancel_scope.cancel()
     return await _conclude(session, request, options, caught.signal or app.return_code or 0)
 

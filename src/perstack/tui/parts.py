@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from perstack.schema.tool import ToolCall, ToolResult
 
 
+OPEN_LINES = 12
+"""Of the longest diff that is shown unfolded."""
+
+
 class Said(Static):
     """What a person said: a query, or an answer."""
 
@@ -61,9 +65,10 @@ class ToolLine(Collapsible):
     def __init__(self, call: ToolCall) -> None:
         self.call = call
         self.result = Static("", classes="result")
-        diff = diff_of(call)
-        asked = Static(body_of(arguments_of(call.args)) if diff is None else diff)
-        super().__init__(asked, self.result, title="", collapsed=diff is None)
+        self.diff = diff_of(call)
+        asked = Static(body_of(arguments_of(call.args)) if self.diff is None else self.diff)
+        is_short = self.diff is not None and self.diff.plain.count("\n") < OPEN_LINES
+        super().__init__(asked, self.result, title="", collapsed=not is_short)
         self._show("…", "$text-accent")
 
     def answered(self, result: ToolResult) -> None:
@@ -73,7 +78,7 @@ class ToolLine(Collapsible):
             self.result.update(body_of(text, "$text-error"))
             self._show("✗", "bold $text-error", text)
         else:
-            self.result.update(body_of(text, "dim"))
+            self.result.update(body_of(text, "dim") if self.diff is None else "")
             self._show("✓", "$text-success")
 
     def cut_short(self) -> None:

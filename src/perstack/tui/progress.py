@@ -88,7 +88,7 @@ class Progress:
 
 
 def _cached(usage: Usage) -> str:
-    if not usage.input_tokens:
+    if not usage.cached_input_tokens:
         return ""
     return f" ({usage.cached_input_tokens / usage.input_tokens:.0%} cached)"
 

@@ -1,0 +1,37 @@
+"""What a person would see: the characters of the screen, and what is sent to the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textual.app import App
+    from textual.pilot import Pilot
+    from textual.strip import Strip
+
+
+def strips(app: App[Any]) -> list[Strip]:
+    return app.screen._compositor.render_strips()  # no public way to the lines
+
+
+def lines(app: App[Any]) -> list[str]:
+    return [strip.text.rstrip() for strip in strips(app)]
+
+
+def seen(app: App[Any]) -> str:
+    return "\n".join(lines(app))
+
+
+def sent(app: App[Any]) -> str:
+    """The same lines with their escape sequences, as the terminal gets them."""
+    from rich.console import Console
+
+    console = Console(force_terminal=True, color_system="truecolor")
+    return "\n".join(strip.render(console) for strip in strips(app))
+
+
+async def until(pilot: Pilot[None], text: str) -> str:
+    """Wait until the screen shows `text`; the test's own time limit ends a wait in vain."""
+    while text not in (shown := seen(pilot.app)):
+        await pilot.pause(0.02)
+    return shown
