@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from textual.widgets import Collapsible
 
 from perstack.schema.checkpoint import RunError
 from perstack.schema.event import (
@@ -93,9 +94,8 @@ async def test_what_is_said_is_shown_as_it_stands(where: str) -> None:
         async with app.run_test(size=(140, 50), notifications=True) as pilot:
             session.tell(*spoken()[where], Notice("that was all"))
             await until(pilot, "that was all")
-            await pilot.press("ctrl+o")
-            await pilot.pause()
-            await pilot.press("ctrl+o", "ctrl+o")
+            for fold in app.query(Collapsible):
+                fold.collapsed = False
             await until(pilot, "[red]loud")
 
             written = SEQUENCES.sub("", sent(app))

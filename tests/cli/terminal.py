@@ -1,0 +1,75 @@
+"""`perstack` in a terminal of its own, for the life of a block."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import struct
+import subprocess
+import termios
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cli.process import PERSTACK, QUIET
+
+SEQUENCES = re.compile(r"\x1b(?:\[[0-9;?<>=]*[a-zA-Z]|\][^\x07]*\x07|[()=>].?)")
+
+
+class Terminal:
+    """What was written to it so far, and the keys that are pressed."""
+
+    def __init__(self, ours: int, theirs: int, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.raw = ""
+        self._ours, self._theirs = ours, theirs
+        self._pressed_at = 0
+
+    def until(self, text: str) -> None:
+        """Read on until `text` was written since the last key was pressed.
+
+        What is drawn in which order is not for a test to know.
+        """
+        while text not in SEQUENCES.sub("", self.raw[self._pressed_at :]):
+            self._read()
+
+    def press(self, keys: str) -> None:
+        self._pressed_at = len(self.raw)
+        os.write(self._ours, keys.encode())
+
+    def ended(self) -> int:
+        """Its exit code, once it has ended and everything is read."""
+        while self.process.poll() is None or select.select([self._ours], [], [], 0)[0]:
+            self._read(0.1)
+        return self.process.returncode
+
+    def settings(self) -> list[object]:
+        return termios.tcgetattr(self._theirs)
+
+    def _read(self, seconds: float | None = None) -> None:
+        if select.select([self._ours], [], [], seconds)[0]:
+            self.raw += os.read(self._ours, 65536).decode(errors="replace")
+
+
+@contextmanager
+def in_a_terminal(*words: str, cwd: Path, env: dict[str, str] | None = None) -> Generator[Terminal]:
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    process = subprocess.Popen(
+        [str(PERSTACK), *words],
+        cwd=cwd,
+        env=QUIET | {"TERM": "xterm-256color"} | (env or {}),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    try:
+        yield Terminal(ours, theirs, process)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
