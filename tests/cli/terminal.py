@@ -23,7 +23,7 @@ class Terminal:
 
     def __init__(self, ours: int, theirs: int, process: subprocess.Popen[bytes]) -> None:
         self.process = process
-        self.raw = ""
+        self._written = b""
         self._ours, self._theirs = ours, theirs
         self._pressed_at = 0
 
@@ -32,11 +32,11 @@ class Terminal:
 
         What is drawn in which order is not for a test to know.
         """
-        while text not in SEQUENCES.sub("", self.raw[self._pressed_at :]):
+        while text not in SEQUENCES.sub("", _text(self._written[self._pressed_at :])):
             self._read()
 
     def press(self, keys: str) -> None:
-        self._pressed_at = len(self.raw)
+        self._pressed_at = len(self._written)
         os.write(self._ours, keys.encode())
 
     def ended(self) -> int:
@@ -45,12 +45,21 @@ class Terminal:
             self._read(0.1)
         return self.process.returncode
 
+    @property
+    def raw(self) -> str:
+        """Everything that was written, with its sequences."""
+        return _text(self._written)
+
     def settings(self) -> list[object]:
         return termios.tcgetattr(self._theirs)
 
     def _read(self, seconds: float | None = None) -> None:
         if select.select([self._ours], [], [], seconds)[0]:
-            self.raw += os.read(self._ours, 65536).decode(errors="replace")
+            self._written += os.read(self._ours, 65536)
+
+
+def _text(written: bytes) -> str:
+    return written.decode(errors="replace")  # the end may be half of a character
 
 
 @contextmanager

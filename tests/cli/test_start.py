@@ -44,7 +44,7 @@ def test_a_game_is_begun_answered_left_and_gone_on_with(tmp_path: Path) -> None:
         terminal.until("answer takeTurn")
         terminal.press("1\r")
         terminal.until("step 2/100")
-        terminal.until("waiting")
+        terminal.until("● waiting")
         terminal.press("\x11")
         assert terminal.ended() == 0
         assert terminal.settings() == before
@@ -56,7 +56,7 @@ def test_a_game_is_begun_answered_left_and_gone_on_with(tmp_path: Path) -> None:
         terminal.until("answer takeTurn")
         terminal.press("9\r")
         terminal.until("step 3/100")
-        terminal.until("waiting")
+        terminal.until("● waiting")
         terminal.press("\x11")
         assert terminal.ended() == 0
     asked = [event for event in events_of(tmp_path) if event["type"] == "callInteractiveTool"]
@@ -74,10 +74,10 @@ def test_an_expert_is_picked_and_the_first_line_is_the_query(tmp_path: Path) -> 
         terminal.until("what to do")
         terminal.press("Do one\r")
         terminal.until("First answer.")
-        terminal.until("ready")
+        terminal.until("● ready")
         terminal.press("Do two\r")
         terminal.until("Second answer.")
-        terminal.until("ready")
+        terminal.until("● ready")
         terminal.press("\x11")
         assert terminal.ended() == 0
     events = events_of(tmp_path)
@@ -96,10 +96,10 @@ def test_a_stopped_job_goes_on_and_a_signal_leaves_the_terminal_whole(tmp_path: 
         before = terminal.settings()
         terminal.until("step 1")
         terminal.press("\x03")
-        terminal.until("stopped")
+        terminal.until("● stopped")
         terminal.press("\r")
         terminal.until("At last.")
-        terminal.until("ready")
+        terminal.until("● ready")
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.ended() == 128 + signal.SIGTERM
         assert terminal.settings() == before
