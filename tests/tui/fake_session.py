@@ -30,6 +30,7 @@ from perstack.schema.tool import BASE_SKILL, ToolCall, ToolResult
 from perstack.schema.usage import NO_USAGE, Usage
 from perstack.tui.app import Workbench
 from perstack.tui.session import Happening, Moving
+from perstack.views.cost import Asked
 
 RUN = "run-1"
 
@@ -63,6 +64,11 @@ class FakeSession:
         for happening in happenings:
             self._events.send_nowait(happening)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether all that was told has been dealt with: the next is waited for."""
+        return self._events.statistics().tasks_waiting_receive == 1
+
     def end(self) -> None:
         self._events.close()
         self._told.close()
@@ -78,8 +84,26 @@ class Clock:
         return self.ms
 
 
+def price(asked: Asked, usage: Usage, _at: int) -> float | None:
+    """A dollar for a million tokens, of every model but `nobodys`."""
+    return None if asked.model == "nobodys" else usage.total_tokens / 1_000_000
+
+
 def workbench(session: FakeSession, kept: int = 300) -> Workbench:
-    return Workbench(session, Clock(), kept)
+    return Workbench(session, Clock(), price, kept)
+
+
+def made(model: str) -> RuntimeInitialized:
+    return RuntimeInitialized(
+        runtime_version="1",
+        runtime="local",
+        expert_name="helper",
+        experts=("helper",),
+        model=model,
+        max_steps=7,
+        max_retries=5,
+        timeout=1000,
+    )
 
 
 def begun(query: str = "Do it.", *, run_id: str = RUN) -> list[Happening]:
@@ -91,16 +115,7 @@ def begun(query: str = "Do it.", *, run_id: str = RUN) -> list[Happening]:
     )
     return [
         Moving(),
-        RuntimeInitialized(
-            runtime_version="1",
-            runtime="local",
-            expert_name="helper",
-            experts=("helper",),
-            model="model-9",
-            max_steps=7,
-            max_retries=5,
-            timeout=1000,
-        ),
+        made("model-9"),
         RunStarted(
             run_id=run_id,
             expert_key="helper",

@@ -40,6 +40,7 @@ from tui.fake_session import (
     begun,
     called,
     completed,
+    made,
     tool,
     workbench,
 )
@@ -48,7 +49,7 @@ from tui.screen import lines, seen, until
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.anyio]
 
 
 @asynccontextmanager
@@ -73,6 +74,8 @@ async def settled(pilot: Pilot[None]) -> None:
     assert isinstance(session, FakeSession)
     session.tell(Notice("that was all"))
     await until(pilot, "that was all")
+    while not session.is_heard:
+        await pilot.pause(0.02)
 
 
 async def test_what_is_typed_first_is_the_query() -> None:
@@ -359,6 +362,7 @@ async def test_the_status_bar_tells_model_steps_tokens_context_and_time() -> Non
         for told in ("helper", "model-9", "step 1/7", "in 12.3k (50% cached)", "out 950"):
             assert told in shown
         assert "context 25%" in shown
+        assert "$0.0132" in shown
         clock = the_app(pilot)._clock
         assert isinstance(clock, Clock)
         clock.ms = 83_000
@@ -372,7 +376,18 @@ async def test_the_status_bar_is_whole_on_a_narrow_terminal() -> None:
         session.tell(*begun(), called(usage=usage, window=53_000))
         shown = " ".join((await until(pilot, "12.3k")).split())
 
-        assert "● running helper model-9 step 1/7 in 12.3k out 950 context 25% 0:00" in shown
+        assert (
+            "● running helper model-9 step 1/7 in 12.3k out 950 context 25% $0.0132 0:00" in shown
+        )
+
+
+async def test_the_status_bar_never_takes_an_unknown_cost_for_none() -> None:
+    session = FakeSession()
+    async with opened(session) as pilot:
+        session.tell(*begun())
+        await until(pilot, "no cost yet")
+        session.tell(made("nobodys"), called(usage=Usage(output_tokens=5, total_tokens=5)))
+        await until(pilot, "unknown cost")
 
 
 async def test_a_long_transcript_lets_its_oldest_parts_go_and_says_so() -> None:

@@ -10,6 +10,7 @@ import anyio
 from perstack.assembly.experts import Experts
 from perstack.assembly.known_model import unknown_model
 from perstack.assembly.lock import load_lock
+from perstack.assembly.prices import price_of
 from perstack.cli.job_session import JobSession
 from perstack.cli.session import STOPPING, continue_command, end_at_once, naming, say
 from perstack.runtime.environment import monotonic_ms
@@ -41,7 +42,7 @@ async def work(request: RunRequest, options: tuple[str, ...]) -> int:
     for warning in (*request.warnings, unknown_model(request), older):
         if warning is not None:
             session.tell(Notice(f"warning: {warning}"))
-    app, caught = Workbench(session, monotonic_ms), Caught()
+    app, caught = Workbench(session, monotonic_ms, price_of), Caught()
     async with anyio.create_task_group() as tasks:
         await tasks.start(caught.watch, app)
         tasks.start_soon(session.carry_out)

@@ -17,6 +17,7 @@ from perstack.tui.progress import Progress
 from perstack.tui.prompt import Prompt
 from perstack.tui.session import Moving, Notice, Rested
 from perstack.tui.transcript import KEPT, Transcript
+from perstack.views.cost import Bills
 from perstack.views.plain import plain
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from perstack.schema.tool import ToolCall
     from perstack.tui.session import Happening, Session
+    from perstack.views.cost import Price
 
 FLUSH_SECONDS = 0.05
 """Between two draws of what a model streams."""
@@ -36,14 +38,16 @@ TICK_SECONDS = 0.5
 class Workbench(App[None]):
     """Shows one session, and gives it what a person types. Ends when the session does.
 
-    `clock` gives ms that never go back.
+    `clock` gives ms that never go back, `price` what a reply costs.
     """
 
     CSS_PATH = "workbench.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
-    def __init__(self, session: Session, clock: Callable[[], int], kept: int = KEPT) -> None:
+    def __init__(
+        self, session: Session, clock: Callable[[], int], price: Price, kept: int = KEPT
+    ) -> None:
         super().__init__()
         self._session = session
         self._clock = clock
@@ -51,7 +55,7 @@ class Workbench(App[None]):
         self.transcript = Transcript(kept)
         self.prompt = Prompt()
         self.status = Static("", id="status")
-        self.progress = Progress(session.expert_key)
+        self.progress = Progress(session.expert_key, Bills(price))
         self._narrator = Narrator(self.transcript)
         self._questions: tuple[ToolCall, ...] = ()
         self._can_carry_on = False

@@ -18,6 +18,7 @@ from perstack.schema.event import (
 )
 from perstack.schema.usage import NO_USAGE, Usage
 from perstack.tui.words import line_of
+from perstack.views.cost import Bills, cost_text
 
 State: TypeAlias = Literal["ready", "running", "stopping", "waiting", "stopped"]
 
@@ -38,6 +39,7 @@ class Progress:
     """
 
     expert_key: str
+    bills: Bills
     state: State = "ready"
     model: str = ""
     steps: int = 0
@@ -49,6 +51,7 @@ class Progress:
 
     def feed(self, fact: Fact) -> None:
         """Take one more fact into account."""
+        self.bills.feed(fact)
         match fact:
             case RuntimeInitialized(model=model, max_steps=limit):
                 self.model, self.max_steps = model, limit
@@ -82,6 +85,7 @@ class Progress:
             Content(f"in {shortened(usage.input_tokens)}{_cached(usage)}"),
             Content(f"out {shortened(usage.output_tokens)}"),
             Content(f"context {'?' if self.used is None else f'{self.used:.0%}'}"),
+            Content(cost_text(self.bills.total) or "no cost yet"),
             Content(duration(self.worked_ms)),
         ]
         return Content("  ").join(parts)
