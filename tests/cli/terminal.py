@@ -39,11 +39,21 @@ class Terminal:
         self._pressed_at = len(self._written)
         os.write(self._ours, keys.encode())
 
+    def hang_up(self) -> None:
+        """Be gone, as when a window is closed or a connection is lost."""
+        os.close(self._ours)
+        self._ours = -1
+
     def ended(self) -> int:
         """Its exit code, once it has ended and everything is read."""
         while self.process.poll() is None or select.select([self._ours], [], [], 0)[0]:
             self._read(0.1)
         return self.process.returncode
+
+    def close(self) -> None:
+        """Let go of both ends."""
+        for end in {self._ours, self._theirs} - {-1}:
+            os.close(end)
 
     @property
     def raw(self) -> str:
@@ -75,10 +85,10 @@ def in_a_terminal(*words: str, cwd: Path, env: dict[str, str] | None = None) -> 
         stderr=theirs,
         start_new_session=True,
     )
+    terminal = Terminal(ours, theirs, process)
     try:
-        yield Terminal(ours, theirs, process)
+        yield terminal
     finally:
         process.kill()
         process.wait()
-        os.close(ours)
-        os.close(theirs)
+        terminal.close()

@@ -6,6 +6,8 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from cli.process import perstack
 from cli.server import serving
 from cli.terminal import in_a_terminal
@@ -111,3 +113,16 @@ def test_what_the_command_line_gets_wrong_is_said_before_any_screen(tmp_path: Pa
         with in_a_terminal("start", *words, cwd=tmp_path) as terminal:
             assert terminal.ended() == 2
             assert "perstack: " in terminal.raw
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [(("tic-tac-toe", "Let's play!"), "answer takeTurn"), ((), "Which Expert?")],
+)
+def test_it_ends_when_its_terminal_is_gone(
+    tmp_path: Path, words: tuple[str, ...], shown: str
+) -> None:
+    with in_a_terminal("start", *words, cwd=tmp_path) as terminal:
+        terminal.until(shown)
+        terminal.hang_up()
+        assert terminal.process.wait() == 128 + signal.SIGHUP

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select
+import signal
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
@@ -19,8 +21,14 @@ from perstack.tui.session import Choice, Notice
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
+    from textual.app import App
 
     from perstack.config.request import RunRequest
+
+T = TypeVar("T")
+
+HANGUP_SECONDS = 0.5
+"""Between two looks at whether the terminal is still there."""
 
 
 async def work(request: RunRequest, options: tuple[str, ...]) -> int:
@@ -31,9 +39,10 @@ async def work(request: RunRequest, options: tuple[str, ...]) -> int:
     if request.expert_key is None:
         from perstack.tui.picker import Picker
 
-        key = await Picker(choices_of(request)).run_async()
+        left = Caught()
+        key = await shown(Picker(choices_of(request)), left)
         if key is None:
-            return 0
+            return left.signal or 0
         request = replace(request, expert_key=key)
     lock = load_lock(request.project)
     Experts(request, lock).expert(request.expert_key or "")
@@ -46,13 +55,36 @@ async def work(request: RunRequest, options: tuple[str, ...]) -> int:
     async with anyio.create_task_group() as tasks:
         await tasks.start(caught.watch, app)
         tasks.start_soon(session.carry_out)
-        await app.run_async()
+        await shown(app, caught)
         if session.is_moving:
             say("stopping; a signal ends it at once")
         session.close()
         await session.ended()
         tasks.cancel_scope.cancel()
     return await _conclude(session, request, options, caught.signal or app.return_code or 0)
+
+
+async def shown(app: App[T], caught: Caught) -> T | None:
+    """What a person leaves the app with; None where the terminal is gone before."""
+    result: T | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(leave_with_the_terminal, app, caught)
+        result = await app.run_async()
+        tasks.cancel_scope.cancel()
+    return result
+
+
+async def leave_with_the_terminal(app: App[T], caught: Caught) -> None:
+    """Leave the app when its terminal is gone, whether or not a signal says so.
+
+    Whoever reads from it would be told of an end again and again, and never stop.
+    """
+    terminal = select.poll()
+    terminal.register(0, 0)  # what is asked for is nothing; that it hung up is told anyway
+    while not terminal.poll(0):  # noqa: ASYNC110 - nothing else tells of it
+        await anyio.sleep(HANGUP_SECONDS)
+    caught.signal = caught.signal or 128 + signal.SIGHUP
+    app.exit()
 
 
 class Caught:
