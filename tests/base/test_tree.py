@@ -113,14 +113,14 @@ async def test_what_is_left_is_found_while_it_executes_a_program(tmp_path: Path)
     program = tmp_path / "again"
     program.write_text(f"exec sh {program}\n")
     script = f"setsid sh -c 'echo $$; exec sh {program}' & sleep 1000"
-    unseen = 0
-    for _ in range(20):
+    unseen = rounds = 0
+    while rounds < 20 or not unseen:  # on a busy machine it takes more to see that moment
+        rounds += 1
         tree, pid = await left_behind(script)
         unseen += sum(module._environment(pid) is None for _ in range(200))
         await tree.end_stragglers()
         tree.close()
         assert not is_alive(pid)
-    assert unseen > 0
 
 
 def test_a_process_without_an_environment_is_not_taken_for_one_that_executes():
