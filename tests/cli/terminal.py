@@ -9,6 +9,7 @@ import select
 import struct
 import subprocess
 import termios
+import tty
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,30 @@ class Terminal:
 
 def _text(written: bytes) -> str:
     return written.decode(errors="replace")  # the end may be half of a character
+
+
+def told_on_a_terminal(
+    *words: str, cwd: Path, env: dict[str, str] | None = None, stream: str = "stdout"
+) -> tuple[int, str]:
+    """The exit code of a command line, and what a terminal gets on one of its streams."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    with subprocess.Popen(
+        [str(PERSTACK), *words],
+        cwd=cwd,
+        env=QUIET | (env or {}),
+        stdout=theirs if stream == "stdout" else subprocess.DEVNULL,
+        stderr=theirs if stream == "stderr" else None,
+    ) as process:
+        os.close(theirs)
+        told = b""
+        try:
+            while piece := os.read(ours, 65536):
+                told += piece
+        except OSError:  # the last writer is gone
+            pass
+        os.close(ours)
+    return process.returncode, told.decode()
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import tty
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from cli.process import PERSTACK, QUIET, Ended, perstack
 from cli.server import serving
+from cli.terminal import told_on_a_terminal
 from perstack.assembly.prices import price_of
 from perstack.schema.usage import Usage
 from perstack.views.cost import Asked
@@ -318,22 +318,10 @@ def test_row_79_a_line_that_was_edited_is_harmless_as_json(copy: Path) -> None:
 
 def on_a_terminal(folder: Path, *words: str, env: dict[str, str] | None = None) -> str:
     """What `perstack log` writes on a terminal of 80 columns."""
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
     size = {"COLUMNS": "80", "TERM": "xterm"}
-    process = subprocess.Popen(
-        [str(PERSTACK), "log", *words], cwd=folder, env=QUIET | size | (env or {}), stdout=theirs
-    )
-    os.close(theirs)
-    written = b""
-    try:
-        while piece := os.read(ours, 65536):
-            written += piece
-    except OSError:
-        pass  # the last writer is gone
-    os.close(ours)
-    assert process.wait(30) == 0
-    return written.decode()
+    code, told = told_on_a_terminal("log", *words, cwd=folder, env=size | (env or {}))
+    assert code == 0
+    return told
 
 
 def test_a_terminal_has_colours_and_its_width(place: tuple[Path, Ended]) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tty
 from pathlib import Path
 from typing import Any
 
-from cli.process import PERSTACK, QUIET, perstack
+from cli.process import perstack
 from cli.server import serving
+from cli.terminal import told_on_a_terminal
 
 CONFIG = '[experts.worker]\ninstruction = "You work."\n'
 SCENARIO: dict[str, Any] = {"rules": [{"replies": [{"text": "Done."}]}]}
@@ -17,25 +15,7 @@ SCENARIO: dict[str, Any] = {"rules": [{"replies": [{"text": "Done."}]}]}
 
 def said_on_a_terminal(folder: Path, env: dict[str, str], *words: str) -> str:
     """What a person reads on standard error."""
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
-    with subprocess.Popen(
-        [str(PERSTACK), "run", *words],
-        cwd=folder,
-        env=QUIET | env,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        try:
-            while piece := os.read(ours, 65536):
-                shown += piece
-        except OSError:  # the other end is closed
-            pass
-        os.close(ours)
-        process.wait(60)
-    return shown.decode()
+    return told_on_a_terminal("run", *words, cwd=folder, env=env, stream="stderr")[1]
 
 
 def test_a_person_is_told_what_it_cost_and_a_program_is_not(tmp_path: Path):

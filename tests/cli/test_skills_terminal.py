@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import tty
 from pathlib import Path
 
 import pytest
 
 from cli.process import PERSTACK, QUIET
+from cli.terminal import told_on_a_terminal
 
 SERVER = Path(__file__).parents[1] / "skills/mcp/hostile_server.py"
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u202e\u2028]")
@@ -34,25 +34,10 @@ def on_a_terminal(
     folder: Path, columns: int, command: str = "skills", stream: str = "stdout"
 ) -> str:
     """What a terminal gets on one of the streams."""
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
-    with subprocess.Popen(
-        [str(PERSTACK), command],
-        cwd=folder,
-        env=QUIET | {"COLUMNS": str(columns)},
-        stdout=theirs if stream == "stdout" else subprocess.DEVNULL,
-        stderr=theirs if stream == "stderr" else subprocess.DEVNULL,
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        try:
-            while piece := os.read(ours, 65536):
-                shown += piece
-        except OSError:  # the other end is closed
-            pass
-        os.close(ours)
-        assert process.wait(30) in {0, 1}
-    return shown.decode()
+    env = {"COLUMNS": str(columns)}
+    code, told = told_on_a_terminal(command, cwd=folder, env=env, stream=stream)
+    assert code in {0, 1}
+    return told
 
 
 def test_a_person_who_waits_for_an_install_is_told_for_what(tmp_path: Path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from perstack.cli.options import debug_option
 from perstack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option("--pick", metavar="TOOL", multiple=True, help="Offer this tool. Repeatable.")
 @click.option("--omit", metavar="TOOL", multiple=True, help="Leave this tool out. Repeatable.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@debug_option
 def base(workspace: str | None, pick: tuple[str, ...], omit: tuple[str, ...]) -> int:
     """Serve the base tools to an MCP client: messages on standard input and output.
 

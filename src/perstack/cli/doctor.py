@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perstack.cli.options import chosen_options
+from perstack.cli.options import chosen_options, debug_option, document_option
 
 if TYPE_CHECKING:
     from perstack.schema.diagnosis import Diagnosis
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     epilog="Exit codes: 0 nothing stands in the way of a run; 1 something does; 2 usage."
 )
 @chosen_options("--config", "--workspace", "--provider", "--model", "--env-path", "--env")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@document_option
+@debug_option
 def doctor(
     config: str | None,
     workspace: str | None,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from perstack.cli.options import debug_option
+
 if TYPE_CHECKING:
     from perstack.assembly.starting_model import StartingModel
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     "that was there has no Expert NAME; 2 usage or configuration."
 )
 @click.argument("name", required=False)
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@debug_option
 def init(name: str | None) -> int:
     """Write a project here: perstack.toml with one Expert, .env.example, .gitignore, AGENTS.md.
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from perstack.cli.options import debug_option
+
 if TYPE_CHECKING:
     from perstack.config.request import RunRequest
     from perstack.schema.lockfile import Lockfile
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     help="Set a variable for the skills, or demand that it is set. Repeatable.",
 )
 @click.option("--frozen", is_flag=True, help="Write nothing; fail where the lock would change.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@debug_option
 def install(
     config: str | None, env_path: tuple[str, ...], env: tuple[str, ...], frozen: bool
 ) -> int:

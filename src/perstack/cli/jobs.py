@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perstack.cli.options import chosen_options
+from perstack.cli.options import chosen_options, debug_option
 
 if TYPE_CHECKING:
     from perstack.cli.printing import Printer
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON, one job a line.")
 @chosen_options("--config", "--workspace", "--env-path")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@debug_option
 @click.pass_context
 def jobs(
     context: click.Context,
@@ -89,7 +89,7 @@ def _list(
 )
 @click.option("--dry-run", is_flag=True, help="Remove nothing; say what would be removed.")
 @chosen_options("--config", "--workspace", "--env-path")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@debug_option
 def prune(
     older_than: str,
     config: str | None,

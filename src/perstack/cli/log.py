@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from perstack.cli.options import chosen_options
+from perstack.cli.options import chosen_options, debug_option
 from perstack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Given(TypedDict):
 @click.option("--pretty", is_flag=True, help="With --json: indented.")
 @click.option("--verbose", is_flag=True, help="Every event, with its id, and whole texts.")
 @chosen_options("--config", "--workspace", "--env-path")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@debug_option
 def log(**given: Unpack[Given]) -> int:
     """Show what happened in a job: by default the newest 100 events of the newest job.
 

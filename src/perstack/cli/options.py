@@ -73,3 +73,21 @@ def shared_options(command: F) -> F:
     for flags, shown, text in reversed(VALUES):
         command = click.option(*flags, metavar=shown, help=text)(command)
     return command
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show a traceback with an error."
+)
+"""What every command has; it is looked for where an error is told."""
+
+document_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document, for programs."
+)
+
+events_option = click.option(
+    "--events",
+    type=click.Choice(["lean", "full"]),
+    default="lean",
+    show_default=True,
+    help="The form of the events on stdout.",
+)

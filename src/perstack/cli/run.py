@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import click
 
-from perstack.cli.options import shared_options
+from perstack.cli.options import debug_option, events_option, shared_options
 from perstack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,14 +58,8 @@ class Given(TypedDict):
 @click.argument("expert")
 @click.argument("query", required=False)
 @shared_options
-@click.option(
-    "--events",
-    type=click.Choice(["lean", "full"]),
-    default="lean",
-    show_default=True,
-    help="The form of the events on stdout.",
-)
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@events_option
+@debug_option
 def run(expert: str, query: str | None, events: Form, **given: Unpack[Given]) -> int:
     """Run EXPERT with QUERY until it has a result, or waits for an answer.
 

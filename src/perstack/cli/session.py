@@ -27,7 +27,7 @@ from perstack.errors import PerstackError
 from perstack.runtime.environment import Listener, Published, Stop
 from perstack.schema.event import RunStarted, RuntimeInitialized, SkillDisconnected
 from perstack.views.cost import NO_COST, Bills, Cost, cost_text
-from perstack.views.plain import plain
+from perstack.views.plain import counted, plain
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -254,11 +254,6 @@ def continue_command(request: RunRequest, options: tuple[str, ...], command: str
     runner = ("uv", "run") if os.environ.get("UV_RUN_RECURSION_DEPTH") else ()
     words = (*runner, "perstack", command, request.expert_key or "", *options)
     return shlex.join(words)
-
-
-def counted(count: int, noun: str) -> str:
-    """A number and its noun."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def say(text: str) -> None:

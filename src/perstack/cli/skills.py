@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perstack.cli.options import chosen_options
+from perstack.cli.options import chosen_options, debug_option, document_option
 
 if TYPE_CHECKING:
     from perstack.config.request import RunRequest
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 )
 @click.argument("expert", required=False)
 @chosen_options("--config", "--workspace", "--provider", "--env-path", "--env")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@document_option
+@debug_option
 def skills(
     expert: str | None,
     config: str | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from perstack.cli.options import shared_options
+from perstack.cli.options import debug_option, events_option, shared_options
 from perstack.cli.run import Given, read_query, repeated, run_headless
 from perstack.errors import UsageError
 
@@ -27,14 +27,8 @@ if TYPE_CHECKING:
 @click.argument("expert", required=False)
 @click.argument("query", required=False)
 @shared_options
-@click.option(
-    "--events",
-    type=click.Choice(["lean", "full"]),
-    default="lean",
-    show_default=True,
-    help="Without a terminal: the form of the events on stdout.",
-)
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@events_option
+@debug_option
 def start(expert: str | None, query: str | None, events: Form, **given: Unpack[Given]) -> int:
     """Work with EXPERT in the terminal, beginning with QUERY.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from perstack.cli.options import debug_option
 from perstack.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def testing() -> None:
     help="The port on the loopback address. [default: a free one]",
 )
 @click.option("--log", metavar="FILE", help="Append one JSON line for each request.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback with an error.")
+@debug_option
 def serve_model(scenario: str, port: int, log: str | None) -> None:
     """Serve a model that says what SCENARIO has it say, until Ctrl-C.
 

@@ -33,7 +33,7 @@ from perstack.views.activity_kinds import (
     TodoActivity,
     WriteTextFileActivity,
 )
-from perstack.views.plain import plain
+from perstack.views.plain import counted, plain
 
 LINE_LIMIT = 240
 """Characters of the longest line."""
@@ -68,7 +68,7 @@ def _words(activity: Activity) -> tuple[str, str]:  # noqa: C901 - one arm a kin
             named = f"{activity.error_name}: " if activity.error_name else ""
             return "error:", f"{named}{activity.error or ''}"
         case AttemptCompletionActivity(remaining_todos=left):
-            return "attemptCompletion", f"with {_count(left, 'open todo')}" if left else ""
+            return "attemptCompletion", f"with {counted(len(left), 'open todo')}" if left else ""
         case TodoActivity(todos=todos):
             done = sum(todo.completed for todo in todos)
             return "todo", f"{done} of {len(todos)} done"
@@ -86,7 +86,7 @@ def _words(activity: Activity) -> tuple[str, str]:  # noqa: C901 - one arm a kin
             size = f" ({len(activity.text)} characters)"
             return str(activity.__struct_config__.tag), f"{_head(activity.path)}{size}"
         case ListDirectoryActivity(path=path, items=items):
-            found = "" if items is None else f" ({_count(items, 'entry', 'entries')})"
+            found = "" if items is None else f" ({counted(len(items), 'entry', 'entries')})"
             return "listDirectory", f"{_head(path)}{found}"
         case MoveFileActivity(source=source, destination=destination):
             return "moveFile", f"{_head(source)} to {_head(destination)}"
@@ -129,10 +129,6 @@ def _short(value: object) -> object:
 def _result(activity: GeneralToolActivity) -> str:
     parts = activity.result or ()
     return _head("".join(part.text[:_LONGEST_PART] for part in parts if isinstance(part, TextPart)))
-
-
-def _count(things: tuple[object, ...], one: str, several: str = "") -> str:
-    return f"{len(things)} {one if len(things) == 1 else several or one + 's'}"
 
 
 def _head(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 from perstack.schema.base import Data
 from perstack.schema.event import Fact, Retried, RunCompleted, RuntimeInitialized, ToolsCalled
 from perstack.schema.usage import NO_USAGE, Usage
+from perstack.views.plain import counted
 
 _DIGITS = 10
 """Of a dollar, behind the point: far below the price of a token."""
@@ -126,7 +127,7 @@ def cost_text(cost: Cost) -> str:
     told = dollars(cost.usd)
     if not cost.unknown_replies:
         return told
-    replies = "1 reply" if cost.unknown_replies == 1 else f"{cost.unknown_replies} replies"
+    replies = counted(cost.unknown_replies, "reply", "replies")
     return f"{told} and {replies} of unknown cost"
 
 

@@ -6,7 +6,7 @@ import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
-from perstack.views.plain import plain
+from perstack.views.plain import counted, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -55,7 +55,7 @@ def _expert_lines(expert: ExpertEntry, width: int) -> Iterator[str]:
 
 
 def _head(skill: SkillEntry) -> str:
-    tools = _count(len(skill.tools), "tool")
+    tools = counted(len(skill.tools), "tool")
     left = f" ({len(skill.left_out)} left out)" if skill.left_out else ""
     words = [f"{tools}{left}" if skill.is_working else "DOES NOT WORK"]
     if skill.is_locked:
@@ -136,7 +136,7 @@ def _summary(inventory: Inventory) -> str:
     ]
     if not broken:
         return "All skills work."
-    return f"{_count(len(broken), 'skill')} {_do(len(broken))} not work ({', '.join(broken)})."
+    return f"{counted(len(broken), 'skill')} {_do(len(broken))} not work ({', '.join(broken)})."
 
 
 def _line(text: str, limit: int) -> str:
@@ -147,10 +147,6 @@ def _line(text: str, limit: int) -> str:
 
 def _time(ms: float) -> str:
     return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _do(number: int) -> str:

@@ -32,6 +32,11 @@ def plain(text: str, limit: int | None = None, *, one_line: bool = False) -> str
     return _cut(head.replace("\r\n", "\n"), pattern, limit)
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number and its noun."""
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
 def _cut(text: str, pattern: re.Pattern[str], limit: int) -> str:
     pieces: list[str] = []
     left = limit - len(CUT)

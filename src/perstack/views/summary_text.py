@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perstack.schema.usage import Usage
 from perstack.views.cost import Cost, cost_text
-from perstack.views.plain import plain
+from perstack.views.plain import counted, plain
 from perstack.views.summary import RunSummary, Summary, ToolSummary
 
 TEXT_LIMIT = 2000
@@ -20,8 +20,8 @@ def text_of(summary: Summary) -> str:
         f"Job {plain(summary.job_id, LINE_LIMIT, one_line=True)}: {summary.status}",
         ", ".join(
             (
-                _count(summary.steps, "step"),
-                _count(summary.retries, "retry", "retries"),
+                counted(summary.steps, "step"),
+                counted(summary.retries, "retry", "retries"),
                 _seconds(summary.started_at, summary.finished_at),
                 _tokens(summary.usage),
                 *_cost(summary.cost),
@@ -56,8 +56,8 @@ def _run_lines(summary: Summary) -> list[str]:
 
 def _lines_of_run(run: RunSummary, indent: str) -> list[str]:
     counts = (
-        _count(run.steps, "step"),
-        _count(run.tool_calls, "call"),
+        counted(run.steps, "step"),
+        counted(run.tool_calls, "call"),
         _seconds(run.started_at, run.finished_at),
         _tokens(run.usage),
         *_cost(run.cost),
@@ -73,17 +73,13 @@ def _lines_of_run(run: RunSummary, indent: str) -> list[str]:
 
 
 def _tool_line(tool: ToolSummary) -> str:
-    errors = f", {_count(tool.errors, 'error')}" if tool.errors else ""
+    errors = f", {counted(tool.errors, 'error')}" if tool.errors else ""
     name = _line(f"{tool.skill_name} {tool.tool_name}")
-    return f"  {name}: {_count(tool.calls, 'call')}{errors}, {tool.duration_ms / 1000:.1f} s"
+    return f"  {name}: {counted(tool.calls, 'call')}{errors}, {tool.duration_ms / 1000:.1f} s"
 
 
 def _line(text: str) -> str:
     return plain(text, LINE_LIMIT, one_line=True)
-
-
-def _count(number: int, one: str, several: str = "") -> str:
-    return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 def _seconds(started_at: int, finished_at: int) -> str:

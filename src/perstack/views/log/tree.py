@@ -9,7 +9,7 @@ from perstack.views.cost import cost_text
 from perstack.views.log.paint import Paint, Style
 from perstack.views.log.tally import RunTally, below
 from perstack.views.log.words import duration
-from perstack.views.plain import plain
+from perstack.views.plain import counted, plain
 
 NAME_LIMIT = 80
 QUERY_LIMIT = 100
@@ -70,8 +70,3 @@ def tokens(usage: Usage) -> str:
     """What a model counted, in short."""
     cached = f" ({usage.cached_input_tokens:,} cached)" if usage.cached_input_tokens else ""
     return f"{usage.input_tokens:,}{cached} tokens in, {usage.output_tokens:,} out"
-
-
-def counted(number: int, noun: str) -> str:
-    """A number and its noun."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
