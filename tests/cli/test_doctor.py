@@ -105,7 +105,8 @@ def test_without_a_key_the_demo_player_alone_is_left_and_that_is_a_problem(tmp_p
             "option",
             "perstack.toml",
         ),
-        ("", (), {"OPENAI_API_KEY": KEY}, "default", "default"),
+        ("", (), {"OPENAI_API_KEY": KEY}, "environment", "default"),
+        ("", ("--model", "x"), {"OPENAI_API_KEY": KEY}, "default", "option"),
     ],
 )
 def test_it_says_what_chose_the_provider_and_the_model(
@@ -133,8 +134,16 @@ def test_what_it_names_is_what_a_run_asks(tmp_path: Path) -> None:
     assert found["address"] == "http://127.0.0.1:1"
 
 
-def test_another_vendors_key_is_pointed_to_with_the_options_that_use_it(tmp_path: Path) -> None:
+def test_a_key_alone_chooses_its_provider(tmp_path: Path) -> None:
     document = examined(tmp_path, env={"OPENAI_API_KEY": KEY})
+    assert messages(document) == []
+    assert document["isReady"]
+    assert (document["model"]["provider"], document["model"]["key"]) == ("openai", "OPENAI_API_KEY")
+
+
+def test_another_vendors_key_is_pointed_to_with_the_options_that_use_it(tmp_path: Path) -> None:
+    words = ("--model", "claude-opus-5")
+    document = examined(tmp_path, *words, env={"OPENAI_API_KEY": KEY})
     assert messages(document) == ["The provider anthropic needs a key"]
     options = re.search(r"--provider \S+ --model [^\s,]+", advice(document))
     assert options is not None

@@ -12,12 +12,11 @@ import anyio
 import pytest
 
 from cli.process import PERSTACK, QUIET, perstack
-from perstack.assembly.model import KEY_VARIABLES
 from perstack.assembly.new_project import NAMELESS, expert_name, write_new
 from perstack.assembly.project_texts import config_text, ignore_text, variables_text
-from perstack.assembly.starting_model import MODELS, StartingModel, starting_model
 from perstack.config.dotenv import parse_env
 from perstack.config.load import load_config, parse_config
+from perstack.config.starting_model import KEY_VARIABLES, MODELS, StartingModel, starting_model
 from perstack.errors import StorageError
 from perstack.providers.models import model_info
 from perstack.testing import serve_model

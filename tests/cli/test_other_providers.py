@@ -82,12 +82,25 @@ def test_a_run_is_completed_and_the_key_is_nowhere(
 
 
 def test_a_key_of_another_vendor_is_named_as_a_way_out(project: Path) -> None:
-    ended = perstack("run", "writer", "Go", cwd=project, env={"OPENAI_API_KEY": KEY})
+    words = ("run", "writer", "Go", "--model", "claude-sonnet-5-5")
+    ended = perstack(*words, cwd=project, env={"OPENAI_API_KEY": KEY})
 
     assert ended.code == 2
     assert "set ANTHROPIC_API_KEY" in ended.stderr
     assert "OPENAI_API_KEY is set: to use it, give --provider openai" in ended.stderr
     assert KEY not in ended.stderr
+
+
+def test_where_nothing_names_a_model_the_key_that_is_set_does(
+    project: Path, tmp_path: Path
+) -> None:
+    with serving(SCENARIO, tmp_path) as told:
+        env = {"DEEPSEEK_API_KEY": KEY, "DEEPSEEK_BASE_URL": told["ANTHROPIC_BASE_URL"]}
+        ended = perstack("run", "writer", "Go", cwd=project, env=env)
+
+    assert ended.code == 0, ended.stderr
+    assert "DEEPSEEK_API_KEY is set: deepseek-v4-pro of deepseek is asked" in ended.stderr
+    assert '"provider":"deepseek"' in ended.stdout
 
 
 def test_a_vendor_without_its_key_says_which_variable_to_set(project: Path) -> None:

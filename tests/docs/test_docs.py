@@ -12,6 +12,7 @@ from perstack.cli import COMMANDS
 from perstack.cli.jobs import jobs, prune
 from perstack.cli.log import log
 from perstack.cli.options import FLAGS, REPEATED, VALUES
+from perstack.config.starting_model import KEY_VARIABLES, MODELS
 from perstack.registry.catalogue import catalogue_experts
 
 ROOT = Path(__file__).parents[2]
@@ -70,3 +71,11 @@ def test_every_decision_has_a_number_of_its_own() -> None:
     numbers = [path.name[:4] for path in (ROOT / "docs/decisions").glob("*.md")]
 
     assert len(numbers) == len(set(numbers))
+
+
+def test_the_models_that_keys_choose_are_in_the_reference() -> None:
+    page = (ROOT / "docs/reference/models.md").read_text(encoding="utf-8")
+    section = page.partition("## Where nothing names a model")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `(.+)` \| `(.+)` \|$", section, re.MULTILINE)
+
+    assert rows == [(KEY_VARIABLES[name], name, model) for name, model in MODELS.items()]

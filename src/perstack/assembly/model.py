@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perstack.config.origins import KEY_PREFIXES
+from perstack.config.starting_model import KEY_VARIABLES
 from perstack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from perstack.config.request import RunRequest
     from perstack.providers import Provider
     from perstack.schema.expert import Expert
-
-KEY_VARIABLES = {provider: f"{prefix}_API_KEY" for provider, prefix in KEY_PREFIXES.items()}
-"""Provider to the variable that holds its key."""
 
 
 def open_model(request: RunRequest, expert: Expert) -> tuple[Provider, str | None]:

@@ -27,7 +27,7 @@ from perstack.storage.folders import sync, sync_above, write_whole
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perstack.assembly.starting_model import StartingModel
+    from perstack.config.starting_model import StartingModel
 
 NAMELESS = "my-expert"
 """What the Expert is called where the folder's name has no letter that a key may have."""

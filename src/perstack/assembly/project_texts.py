@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perstack.assembly.model import KEY_VARIABLES
-from perstack.assembly.starting_model import MODELS
+from perstack.config.starting_model import KEY_VARIABLES, MODELS
 
 if TYPE_CHECKING:
-    from perstack.assembly.starting_model import StartingModel
+    from perstack.config.starting_model import StartingModel
 
 IGNORED = ("perstack/", ".env", ".env.local")
 """What a repository must not hold: what runs keep, and keys."""

@@ -12,7 +12,7 @@ import click
 from perstack.cli.options import debug_option
 
 if TYPE_CHECKING:
-    from perstack.assembly.starting_model import StartingModel
+    from perstack.config.starting_model import StartingModel
 
 
 @click.command(
@@ -28,10 +28,10 @@ def init(name: str | None) -> int:
     key is set for. A file that is there is kept as it is.
     """
     from perstack.assembly.new_project import expert_name, write_project
-    from perstack.assembly.starting_model import starting_model
     from perstack.config.dotenv import load_env
     from perstack.config.load import FILE_NAME
     from perstack.config.resolve import DEFAULT_ENV_PATHS
+    from perstack.config.starting_model import starting_model
 
     folder = Path.cwd()
     expert = expert_name(name, folder)

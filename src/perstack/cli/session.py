@@ -9,7 +9,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -87,9 +87,8 @@ async def run_session(request: RunRequest, form: Form, options: tuple[str, ...])
     """Carry the request out. The exit code. `options` are for the command that goes on with it."""
     lock = load_lock(request.project)
     older = lock.warning(request.project, request.expert_key or "") if lock else None
-    for warning in (*request.warnings, unknown_model(request), older):
-        if warning is not None:
-            say(f"warning: {warning}")
+    for line in words_ahead(request, older):
+        say(line)
     stop, signals = Stop(), Signals()
     output = Output(sys.stdout.fileno(), form, stop)
     listeners: list[Listener] = [Notices(request, lock, older), output]
@@ -107,6 +106,19 @@ async def run_session(request: RunRequest, form: Form, options: tuple[str, ...])
     which = await naming(outcome.job.id, request)
     command = continue_command(request, (*options, *which))
     return _conclude(outcome, command, output, signals, spent)
+
+
+def words_ahead(request: RunRequest, older: str | None) -> Iterator[str]:
+    """What a person must know of a request before it is carried out, a line each."""
+    if request.chosen_by is not None:
+        settings = request.settings
+        yield (
+            f"{request.chosen_by} is set: {settings.model} of "
+            f"{settings.provider.provider_name} is asked; --provider and --model name another"
+        )
+    for warning in (*request.warnings, unknown_model(request), older):
+        if warning is not None:
+            yield f"warning: {warning}"
 
 
 class Spent(Listener):

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from perstack.assembly.experts import Experts
-from perstack.assembly.known_model import unknown_model
 from perstack.assembly.lock import load_lock
 from perstack.assembly.prices import price_of
 from perstack.cli.job_session import JobSession
-from perstack.cli.session import STOPPING, continue_command, end_at_once, naming, say
+from perstack.cli.session import STOPPING, continue_command, end_at_once, naming, say, words_ahead
 from perstack.runtime.environment import monotonic_ms
 from perstack.tui.app import Workbench
 from perstack.tui.session import Choice, Notice
@@ -48,9 +47,8 @@ async def work(request: RunRequest, options: tuple[str, ...]) -> int:
     Experts(request, lock).expert(request.expert_key or "")
     session = JobSession(request, lock)
     older = lock.warning(request.project, request.expert_key or "") if lock else None
-    for warning in (*request.warnings, unknown_model(request), older):
-        if warning is not None:
-            session.tell(Notice(f"warning: {warning}"))
+    for line in words_ahead(request, older):
+        session.tell(Notice(line))
     app, caught = Workbench(session, monotonic_ms, price_of), Caught()
     async with anyio.create_task_group() as tasks:
         await tasks.start(caught.watch, app)

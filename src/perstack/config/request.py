@@ -61,8 +61,9 @@ class RunRequest:
     standard input is the command line's to read. `project` is None where no
     `perstack.toml` was found. `continue_latest`, `continue_job`, `resume_from`,
     `job_id` and `interactive` are as the options of those names. `names_model`: an
-    option or the file says which provider or model to use. `gives_max_steps`: an
-    option says how many steps the job may take.
+    option or the file says which provider or model to use. `chosen_by` is the variable
+    whose key chose another provider than the default one, where nothing names a model.
+    `gives_max_steps`: an option says how many steps the job may take.
     """
 
     expert_key: str | None
@@ -82,6 +83,7 @@ class RunRequest:
     interactive: bool = False
     runtime: str = "local"
     names_model: bool = False
+    chosen_by: str | None = None
     gives_max_steps: bool = False
     verbose: bool = False
     warnings: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from perstack.config.remote import fetch_config_here, is_url
 from perstack.config.request import RunRequest
 from perstack.config.settings import provider_settings, resolve_settings
 from perstack.config.source import shown_path
+from perstack.config.starting_model import by_key
 from perstack.errors import ConfigurationError, UsageError
 from perstack.schema.keys import checked_id, parse_key
 from perstack.schema.settings import Settings
@@ -71,6 +72,10 @@ def resolve(
     settings = Settings(provider=provider_settings(options.provider, file), model="")
     with _told(tell, "model"):
         settings = resolve_settings(options, file)
+    names_model = _names_model(options, file)
+    chosen_by: str | None = None
+    if not names_model:
+        settings, chosen_by = by_key(settings, merged)
     if not options.env_path:
         known = environ.keys() | passed
         with _told(tell, "origins"):
@@ -96,10 +101,8 @@ def resolve(
         interactive=options.interactive,
         runtime=runtime,
         gives_max_steps=options.max_steps is not None,
-        names_model=any(
-            given is not None
-            for given in (options.provider, options.model, file.provider, file.model)
-        ),
+        names_model=names_model,
+        chosen_by=chosen_by,
         verbose=options.verbose,
         warnings=tuple(warnings),
     )
@@ -113,6 +116,11 @@ def _told(tell: Tell | None, stage: Stage) -> Generator[None]:
         if tell is None:
             raise
         tell(stage, problem)
+
+
+def _names_model(options: Options, file: Project) -> bool:
+    named = (options.provider, options.model, file.provider, file.model)
+    return any(given is not None for given in named)
 
 
 def _check_combination(options: Options) -> None:

@@ -24,6 +24,7 @@ from perstack.config.project_table import (
 from perstack.config.request import Options as CommandLine
 from perstack.config.request import RunRequest
 from perstack.config.settings import resolve_settings
+from perstack.config.starting_model import by_key
 from perstack.embedding.expert import ORIGIN
 from perstack.errors import UsageError
 from perstack.runtime.environment import new_id
@@ -92,13 +93,16 @@ class Shared:
         project = cast_.project
         parse_key(cast_.key)
         answer = _check_combination(query, options)
-        named = (project.provider or project.model) is not None
+        names_model = self.names_model or (project.provider or project.model) is not None
+        settings, chosen_by = self.settings, None
+        if not names_model:
+            settings, chosen_by = by_key(settings, self.environ)
         storage = self.environ.get("PERSTACK_STORAGE_PATH")
         return RunRequest(
             expert_key=cast_.key,
             query=query if answer is None else answer,
             project=project,
-            settings=self.settings,
+            settings=settings,
             workspace=self.workspace,
             environ=self.environ,
             passed_env=self.allowed_env,
@@ -108,7 +112,8 @@ class Shared:
             continue_job=options.get("continue_job"),
             resume_from=options.get("resume_from"),
             interactive=answer is not None,
-            names_model=self.names_model or named,
+            names_model=names_model,
+            chosen_by=chosen_by,
             gives_max_steps=self.gives_max_steps,
         )
 

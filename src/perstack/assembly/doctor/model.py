@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perstack.assembly.known_model import unknown_model
-from perstack.assembly.model import KEY_VARIABLES, is_model_configured
-from perstack.assembly.starting_model import starting_model
+from perstack.assembly.model import is_model_configured
 from perstack.assembly.vendor import address, shown
 from perstack.config.origins import ACCESS
+from perstack.config.starting_model import KEY_VARIABLES, starting_model
 from perstack.errors import ConfigurationError
 from perstack.providers.address import api_key, checked_url, is_openai
 from perstack.providers.extras import require_packages
@@ -77,7 +77,8 @@ def _provider_by(options: Options, request: RunRequest) -> Reason:
         return "option"
     if request.project is not None and request.project.provider is not None:
         return "perstack.toml"
-    if request.environ.get(KEY_VARIABLES[DEFAULT_PROVIDER], "").strip():
+    default = KEY_VARIABLES[DEFAULT_PROVIDER]
+    if request.chosen_by is not None or request.environ.get(default, "").strip():
         return "environment"
     return "default" if is_model_configured(request) else "demo"
 
