@@ -12,6 +12,7 @@ from cli.process import perstack
 from cli.server import serving
 from cli.terminal import in_a_terminal
 
+F2, F3, F4 = "\x1bOQ", "\x1bOR", "\x1bOS"
 LEAVES_SCREEN = "\x1b[?1049l"
 EXPERT = '[experts.helper]\ndescription = "Helps."\ninstruction = "Help."\n'
 TWO_ANSWERS = {"replies": [{"text": "First answer."}, {"text": "Second answer."}]}
@@ -71,7 +72,7 @@ def test_an_expert_is_picked_and_the_first_line_is_the_query(tmp_path: Path) -> 
         serving(TWO_ANSWERS, tmp_path) as env,
         in_a_terminal("start", cwd=tmp_path, env=env) as terminal,
     ):
-        terminal.until("Which Expert?")
+        terminal.until("Which Expert, or which job?")
         terminal.press("\r")
         terminal.until("what to do")
         terminal.press("Do one\r")
@@ -117,7 +118,7 @@ def test_what_the_command_line_gets_wrong_is_said_before_any_screen(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("words", "shown"),
-    [(("tic-tac-toe", "Let's play!"), "answer takeTurn"), ((), "Which Expert?")],
+    [(("tic-tac-toe", "Let's play!"), "answer takeTurn"), ((), "Which Expert, or which job?")],
 )
 def test_it_ends_when_its_terminal_is_gone(
     tmp_path: Path, words: tuple[str, ...], shown: str
@@ -126,3 +127,141 @@ def test_it_ends_when_its_terminal_is_gone(
         terminal.until(shown)
         terminal.hang_up()
         assert terminal.process.wait() == 128 + signal.SIGHUP
+
+
+def test_the_file_is_read_anew_for_each_query_and_what_is_wrong_in_it_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "perstack.toml"
+    path.write_text(EXPERT)
+    with (
+        serving(TWO_ANSWERS, tmp_path) as env,
+        in_a_terminal("start", "helper", "Do one", cwd=tmp_path, env=env) as terminal,
+    ):
+        terminal.until("● ready  helper  claude-sonnet-5-5  step 1")
+        path.write_text("experts = 7\n")
+        terminal.press("Do two\r")
+        terminal.until("experts")
+        path.write_text(f'model = "claude-opus-5"\n{EXPERT}'.replace("Help.", "Help well."))
+        terminal.press("\r")
+        terminal.until("was read anew: the Expert helper: instruction; model")
+        terminal.until("Second answer.")
+        terminal.until("claude-opus-5  step 2")
+        terminal.press("\x11")
+        assert terminal.ended() == 0
+    asked = [event for event in events_of(tmp_path) if event["type"] == "initializeRuntime"]
+    assert [event["query"] for event in asked] == ["Do one", "Do two"]
+
+
+def test_another_model_is_asked_from_the_next_query_on(tmp_path: Path) -> None:
+    (tmp_path / "perstack.toml").write_text(EXPERT)
+    with (
+        serving(TWO_ANSWERS, tmp_path) as env,
+        in_a_terminal("start", "helper", "Do one", cwd=tmp_path, env=env) as terminal,
+    ):
+        terminal.until("● ready  helper  claude-sonnet-5-5  step 1")
+        terminal.press(F2)
+        terminal.until("Which model")
+        terminal.press("openai/gpt-5\r")
+        terminal.until("needs a key")
+        terminal.press(F2)
+        terminal.until("Which model")
+        terminal.press("haiku-5\r")
+        terminal.until("claude-haiku-5-5 of anthropic is asked")
+        terminal.press("Do two\r")
+        terminal.until("● ready  helper  claude-haiku-5-5  step 2")
+        terminal.press("\x11")
+        assert terminal.ended() == 0
+        assert "--model claude-haiku-5-5" in terminal.raw
+
+
+def test_a_query_goes_on_from_a_checkpoint_that_was_gone_back_to(tmp_path: Path) -> None:
+    (tmp_path / "perstack.toml").write_text(EXPERT)
+    with (
+        serving({"replies": [{"text": "After-{n}."}] * 3}, tmp_path) as env,
+        in_a_terminal("start", "helper", "Do one", cwd=tmp_path, env=env) as terminal,
+    ):
+        terminal.until("After-0.")
+        terminal.until("● ready  helper  claude-sonnet-5-5  step 1")
+        terminal.press("Do two\r")
+        terminal.until("After-1.")
+        terminal.until("● ready  helper  claude-sonnet-5-5  step 2")
+        terminal.press(F3)
+        terminal.until("Back to which checkpoint?")
+        terminal.press("after-0\r")
+        terminal.until("what to do from this checkpoint")
+        terminal.press("Do three\r")
+        terminal.until("After-1.")
+        terminal.until("● ready  helper  claude-sonnet-5-5  step 3")
+        terminal.press("\x11")
+        assert terminal.ended() == 0
+
+
+def test_what_is_typed_after_a_stop_is_done_in_place_of_what_was_stopped(tmp_path: Path) -> None:
+    (tmp_path / "perstack.toml").write_text(EXPERT)
+    scenario = {"replies": [{"trouble": "hang"}, {"text": "Done instead."}]}
+    with (
+        serving(scenario, tmp_path) as env,
+        in_a_terminal("start", "helper", "Go wrong", cwd=tmp_path, env=env) as terminal,
+    ):
+        terminal.until("step 1")
+        terminal.press("\x1b")
+        terminal.until("● stopped")
+        terminal.press("Go right\r")
+        terminal.until("Done instead.")
+        terminal.until("● ready")
+        terminal.press("\x11")
+        assert terminal.ended() == 0
+        again = perstack("run", "helper", "--continue", cwd=tmp_path, env=env)
+    assert "is at rest (completed)" in again.stderr, "what was stopped is not carried on"
+    types = [event["type"] for event in events_of(tmp_path)]
+    assert (types.count("startRun"), types.count("completeRun")) == (2, 1)
+
+
+def test_at_the_step_limit_a_higher_one_is_set_without_leaving(tmp_path: Path) -> None:
+    (tmp_path / "perstack.toml").write_text(EXPERT)
+    looks = {"calls": [{"name": "listDirectory", "args": {"path": "."}}]}
+    words = ("start", "helper", "Look", "--max-steps", "1")
+    with (
+        serving({"replies": [looks, {"text": "Seen."}]}, tmp_path) as env,
+        in_a_terminal(*words, cwd=tmp_path, env=env) as terminal,
+    ):
+        terminal.until("F4 sets a higher one")
+        terminal.press(F4)
+        terminal.until("It has taken 1 of 1.")
+        terminal.press("5\r")
+        terminal.until("the job may take 5 steps")
+        terminal.press("Go on\r")
+        terminal.until("Seen.")
+        terminal.until("step 2/5")
+        terminal.press("\x11")
+        assert terminal.ended() == 0
+
+
+def test_a_job_is_picked_and_goes_on_at_one_of_its_checkpoints(tmp_path: Path) -> None:
+    (tmp_path / "perstack.toml").write_text(EXPERT)
+    with serving(TWO_ANSWERS, tmp_path) as env:
+        assert perstack("run", "helper", "Compose", cwd=tmp_path, env=env).code == 0
+        assert perstack("run", "helper", "--continue", "Do two", cwd=tmp_path, env=env).code == 0
+        with in_a_terminal("start", cwd=tmp_path, env=env) as terminal:
+            terminal.until("Which Expert, or which job?")
+            terminal.press("compose\r")
+            terminal.until("Go on where?")
+            terminal.press("first\r")
+            terminal.until("what to do from this checkpoint")
+            terminal.until("First answer.")
+            assert "Second answer." not in terminal.raw.partition("what to do from")[2]
+            terminal.press("Do three\r")
+            terminal.until("● ready  helper  claude-sonnet-5-5  step 3")
+            terminal.press("\x11")
+            assert terminal.ended() == 0
+    assert len({event["jobId"] for event in events_of(tmp_path)}) == 1
+
+
+def test_a_job_that_goes_on_names_its_expert(tmp_path: Path) -> None:
+    assert perstack("run", "tic-tac-toe", "Play", cwd=tmp_path).code == 0
+    with in_a_terminal("start", "--continue", cwd=tmp_path) as terminal:
+        terminal.until("answer takeTurn")
+        terminal.press("\x11")
+        assert terminal.ended() == 0
+        assert "perstack start tic-tac-toe --continue" in terminal.raw

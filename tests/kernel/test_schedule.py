@@ -88,6 +88,19 @@ def test_a_run_at_rest_is_left_alone():
         assert schedule(states(resting), 5) == ()
 
 
+def test_a_run_that_was_set_aside_for_a_later_one_is_left_alone_with_its_delegates():
+    left = child("run-2", GenerationStarted(), INTERRUPTION, call_id="a")
+    later = play(
+        GenerationStarted(), state=apply(blank(JOB, "run-9"), stamped(blank(JOB, "run-9"), start()))
+    )
+    beside = states(parent(), left, later)
+    assert schedule(beside, 5) == (Drive(run_id="run-9"),)
+    assert job_status(beside) == "running"
+    at_rest = states(parent(), left, play(done(), state=later))
+    assert schedule(at_rest, 5) == ()
+    assert job_status(at_rest) == "completed"
+
+
 def test_delegates_that_were_named_and_have_no_fact_are_started():
     moves = schedule(states(parent()), 5)
     assert [(move.child.run_id, move.query) for move in moves if isinstance(move, StartChild)] == [

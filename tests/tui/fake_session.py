@@ -29,7 +29,7 @@ from perstack.schema.skill import InteractiveSkill
 from perstack.schema.tool import BASE_SKILL, ToolCall, ToolResult
 from perstack.schema.usage import NO_USAGE, Usage
 from perstack.tui.app import Workbench
-from perstack.tui.session import Happening, Moving
+from perstack.tui.session import Choice, Happening, Moving
 from perstack.views.cost import Asked
 
 RUN = "run-1"
@@ -59,6 +59,22 @@ class FakeSession:
 
     def stop(self) -> None:
         self.given.append(("stop",))
+
+    @property
+    def models(self) -> tuple[Choice, ...]:
+        return (
+            Choice("openai/gpt-9", "", "context 9", "gpt-9", "openai"),
+            Choice("anthropic/claude-9", "", "context 9", "claude-9", "anthropic"),
+        )
+
+    def use_model(self, name: str) -> None:
+        self.given.append(("use model", name))
+
+    def allow_steps(self, limit: str) -> None:
+        self.given.append(("allow steps", limit))
+
+    def go_back(self, checkpoint_id: str | None) -> None:
+        self.given.append(("go back", checkpoint_id or ""))
 
     def tell(self, *happenings: Happening) -> None:
         for happening in happenings:

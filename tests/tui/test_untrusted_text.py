@@ -20,7 +20,9 @@ from perstack.schema.event import (
     RunStoppedByError,
 )
 from perstack.schema.expert import ExpertRef
+from perstack.tui.advice import Advice
 from perstack.tui.app import Workbench
+from perstack.tui.menu import Menu
 from perstack.tui.picker import Picker
 from perstack.tui.prose import Prose
 from perstack.tui.session import Choice, Happening, Notice, Rested
@@ -138,8 +140,10 @@ async def test_a_line_end_that_is_cut_in_two_is_one() -> None:
         session.end()
 
 
-async def test_descriptions_of_experts_are_shown_as_they_stand() -> None:
-    picker = Picker((Choice("a", EVIL, EVIL),))
+@pytest.mark.parametrize("kind", ["menu", "advice"])
+async def test_what_is_to_be_chosen_is_shown_as_it_stands(kind: str) -> None:
+    choices = (Choice("a", EVIL, EVIL, EVIL, EVIL),)
+    picker = Picker(Menu(EVIL, choices, EVIL) if kind == "menu" else Advice(EVIL, EVIL))
     async with picker.run_test(size=(200, 20)):
         assert "[red]loud" in seen(picker)
         assert not UNSAFE.search(SEQUENCES.sub("", sent(picker)))

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 import msgspec
 
 from perstack.assembly.continuation import job_id_of
 from perstack.assembly.execute import execute, open_store
+from perstack.assembly.lock import load_lock
 from perstack.assembly.parts import Parts
-from perstack.cli.session import Notices
-from perstack.config.request import RunRequest
+from perstack.cli.choices import known_choices
+from perstack.cli.job_history import history_of
+from perstack.cli.session import Notices, words_ahead
+from perstack.config.changes import project_changes
 from perstack.errors import PerstackError, cause_of
-from perstack.kernel.answers import questions_of
-from perstack.kernel.schedule import coordinator_of, job_status
 from perstack.runtime.environment import Listener, Published, Stop
 from perstack.schema.event import RunStarted
-from perstack.tui.session import Happening, Moving, Notice, Rested
-from perstack.views.fold import JobFold
+from perstack.tui.session import Happening, Moving, Notice, Past, Rested
+from perstack.views.marks import Marks
 
 if TYPE_CHECKING:
     from perstack.assembly.lock import Lock
     from perstack.assembly.outcome import Outcome
+    from perstack.cli.wanted import Wanted
+    from perstack.config.request import RunRequest
     from perstack.schema.event import Fact, Shown
+    from perstack.tui.session import Choice
+
+Wish: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Telling(Listener):
@@ -45,24 +53,28 @@ class Telling(Listener):
 
 
 class JobSession:
-    """Carries out one request after another, all of one job; see `tui.session.Session`.
+    """Carries out one wish after another, all of one job; see `tui.session.Session`.
+
+    What is wanted is read anew from its files for each of them.
 
     Attributes:
+        request: what was carried out last, or is being carried out.
         job_id: the job, once it has begun.
-        is_moving: whether a request is being carried out.
+        is_moving: whether the job moves.
         error: what ended the session, where that is a fault of ours.
     """
 
-    def __init__(self, request: RunRequest, lock: Lock | None) -> None:
-        self._request = request
-        self._lock = lock
-        older = lock.warning(request.project, request.expert_key or "") if lock else None
-        self._listeners = [Notices(request, lock, older, self._notice), Telling(self)]
+    def __init__(self, wanted: Wanted, request: RunRequest) -> None:
+        self.request = request
+        self._wanted = wanted
+        self._said: set[str | None] = {None}
         self._events, self._told = anyio.create_memory_object_stream[Happening](math.inf)
-        self._wishes, self._wished = anyio.create_memory_object_stream[RunRequest](math.inf)
+        self._wishes, self._wished = anyio.create_memory_object_stream[Wish](math.inf)
         self._stop: Stop | None = None
         self._is_closed = False
         self._rest = Rested(None)
+        self._checkpoint_id: str | None = None
+        self._marks = Marks()
         self.job_id: str | None = None
         self.is_moving = False
         self.error: Exception | None = None
@@ -71,7 +83,12 @@ class JobSession:
     @property
     def expert_key(self) -> str:
         """The Expert that is asked."""
-        return self._request.expert_key or ""
+        return self.request.expert_key or ""
+
+    @property
+    def models(self) -> tuple[Choice, ...]:
+        """Models that can be asked here, as far as they are known."""
+        return (*self._wanted.offers, *known_choices(self.request))
 
     def happenings(self) -> AsyncIterator[Happening]:
         """Everything that happens, in order."""
@@ -84,21 +101,33 @@ class JobSession:
     def tell_fact(self, fact: Fact) -> None:
         """The same for a fact; the first one of a run tells which job this is."""
         if isinstance(fact, RunStarted):
-            self.job_id = fact.job_id
+            self.job_id, self._checkpoint_id = fact.job_id, None
+        self._marks.feed(fact)
         self.tell(fact)
 
     def ask(self, query: str) -> None:
         """Begin the job with a query, or go on with it."""
-        self._wishes.send_nowait(self._going_on(query))
+        self._wish(partial(self._go_on, query))
 
     def answer(self, call_id: str, text: str) -> None:
         """Answer a question."""
-        named = msgspec.json.encode({"toolCallId": call_id, "text": text}).decode()
-        self._wishes.send_nowait(replace(self._going_on(named), interactive=True))
+        self._wish(partial(self._go_on, text, call_id))
 
     def carry_on(self) -> None:
         """Go on with what was interrupted."""
-        self._wishes.send_nowait(self._going_on(None))
+        self._wish(partial(self._go_on, None))
+
+    def use_model(self, name: str) -> None:
+        """Ask another model from the next query on."""
+        self._wish(partial(self._use_model, name))
+
+    def allow_steps(self, limit: str) -> None:
+        """Let the job take that many steps, from the next query on."""
+        self._wish(partial(self._allow_steps, limit))
+
+    def go_back(self, checkpoint_id: str | None) -> None:
+        """Have the next query begin a new run at a checkpoint; None takes that back."""
+        self._wish(partial(self._show_past, checkpoint_id))
 
     def stop(self) -> None:
         """Bring the job to a halt, from which it can go on."""
@@ -124,83 +153,127 @@ class JobSession:
         try:
             with self._events, self._wished:
                 await self._begin()
-                async for request in self._wished:
+                async for wish in self._wished:
                     if self._is_closed:
                         break
-                    await self._move(request)
+                    await self._done(wish)
         except Exception as error:  # noqa: BLE001 - raised where the terminal is whole again
             self.error = error
         finally:
             self._is_over.set()
 
-    async def _begin(self) -> None:
-        """Show what was before, and do what the command line asks for."""
-        request = self._request
-        if request.is_continuation:
-            self._rest = await self._past(await job_id_of(request, open_store(request)))
-        if request.query is not None or self._rest.is_interrupted:
-            await self._move(request)
-        else:
-            self.tell(self._rest)
+    def _wish(self, wish: Wish) -> None:
+        self._wishes.send_nowait(wish)
 
-    async def _past(self, job_id: str) -> Rested:
-        """Tell what happened in a job so far, and how it rests."""
-        store = open_store(self._request)
-        facts: list[Fact] = []
-        for run_id in await store.runs(job_id):
-            facts += [fact async for fact in store.events(job_id, run_id)]
-        fold = JobFold()
-        for fact in facts:
-            fold.feed(fact)
-        for fact in sorted(facts, key=lambda fact: fact.timestamp):
-            self.tell(fact)
-        if self._request.resume_from is None:
-            self.job_id = job_id
-        status = job_status(fold.states)
-        coordinator = coordinator_of(fold.states)
-        questions = questions_of(coordinator) if coordinator is not None else ()
-        is_cut_short = any(state.is_interrupted for state in fold.states.values())
-        return Rested(status, questions, is_interrupted=is_cut_short or status == "running")
-
-    async def _move(self, request: RunRequest) -> None:
-        self._stop, self.is_moving = Stop(), True
-        self.tell(Moving())
+    async def _done(self, wish: Wish) -> None:
+        """Carry a wish out, and say how the job rests. What the user got wrong is told."""
         try:
-            parts = Parts(lock=self._lock)
-            outcome = await execute(request, self._stop, [*self._listeners], parts)
-            self._rest = self._rested(outcome)
+            await wish()
         except (PerstackError, ExceptionGroup) as problem:
             cause = cause_of(problem)
             if not isinstance(cause, PerstackError):
                 raise
             self._notice(cause.message, is_problem=True)
+        self.tell(self._rest)
+        self._rest = replace(self._rest, unsent="")
+
+    async def _begin(self) -> None:
+        """Show what was before, and do what the command line asks for."""
+        request = self.request
+        lock = load_lock(request.project)
+        self._tell_ahead(request, lock)
+        if request.is_continuation:
+            self.job_id = await job_id_of(request, open_store(request))
+            await self._show_past(request.resume_from, is_new=True)
+        if request.query is not None or self._rest.is_interrupted:
+            await self._done(partial(self._move, request, lock))
+        else:
+            self.tell(self._rest)
+
+    async def _show_past(self, checkpoint_id: str | None, *, is_new: bool = False) -> None:
+        """Tell what happened in the job so far, or up to a checkpoint, and how it rests there."""
+        if self.job_id is None:
+            return
+        history = await history_of(open_store(self.request), self.job_id, checkpoint_id)
+        counted = history.facts if is_new else ()
+        for fact in counted:
+            self._marks.feed(fact)
+        is_earlier = checkpoint_id is not None
+        self.tell(Past(history.leading, counted, is_earlier=is_earlier))
+        self._checkpoint_id = checkpoint_id
+        self._rest = history.rest
+
+    async def _go_on(self, text: str | None, call_id: str | None = None) -> None:
+        self._rest = replace(self._rest, unsent=text or "")
+        request = self._wanted.request()
+        lock = load_lock(request.project)
+        if changes := project_changes(self.request.project, request.project):
+            project = request.project or self.request.project
+            name = Path(project.path).name if project and project.path else "the configuration"
+            self._notice(f"{name} was read anew: {changes}")
+        self._tell_ahead(request, lock)
+        self.request = self._going_on(request, text, call_id)
+        await self._move(self.request, lock)
+
+    async def _move(self, request: RunRequest, lock: Lock | None) -> None:
+        self._stop, self.is_moving = Stop(), True
+        self.tell(Moving())
+        notices = Notices(request, lock, self._said, self._notice)
+        try:
+            outcome = await execute(request, self._stop, [notices, Telling(self)], Parts(lock=lock))
+            self._rest = self._rested(outcome)
         finally:
             self._stop, self.is_moving = None, False
-        self.tell(self._rest)
 
     def _rested(self, outcome: Outcome) -> Rested:
         job = outcome.job
+        is_cut_short = outcome.was_interrupted
         if job.status == "stoppedByMaxSteps":
             self._notice(
-                f"stopped at the limit of {job.max_steps} steps: quit, and go on with a higher "
-                "--max-steps",
+                f"stopped at the limit of {job.max_steps} steps; F4 sets a higher one",
                 is_problem=True,
             )
-        return Rested(job.status, outcome.questions, is_interrupted=outcome.was_interrupted)
+            is_cut_short = outcome.coordinator.status == "stoppedByDelegate"
+        return Rested(job.status, outcome.questions, is_interrupted=is_cut_short)
 
-    def _going_on(self, query: str | None) -> RunRequest:
-        """The request that brings `query` to the job, or begins it."""
+    def _going_on(self, request: RunRequest, text: str | None, call_id: str | None) -> RunRequest:
+        """The request that brings `text` to the job, or begins it.
+
+        A run that was stopped is set aside for what a person wants in its place.
+        """
+        checkpoint_id = self._checkpoint_id
+        if checkpoint_id is None and self._rest.is_interrupted and text is not None:
+            checkpoint_id = next((mark.id for mark in reversed(self._marks.found)), None)
+        if call_id is not None:
+            text = msgspec.json.encode({"toolCallId": call_id, "text": text}).decode()
+        request = replace(request, expert_key=self.request.expert_key, query=text)
         if self.job_id is None:
-            return replace(self._request, query=query)
+            return request
         return replace(
-            self._request,
-            query=query,
+            request,
             continue_job=self.job_id,
             continue_latest=False,
             job_id=None,
-            resume_from=None,
-            interactive=False,
+            resume_from=checkpoint_id,
+            interactive=call_id is not None,
         )
+
+    async def _use_model(self, name: str) -> None:
+        settings = self._wanted.ask_model(name).settings
+        provider = settings.provider.provider_name
+        self._notice(f"from the next query on, {settings.model} of {provider} is asked")
+
+    async def _allow_steps(self, limit: str) -> None:
+        settings = self._wanted.allow_steps(limit).settings
+        self._notice(f"from the next query on, the job may take {settings.max_steps} steps")
+
+    def _tell_ahead(self, request: RunRequest, lock: Lock | None) -> None:
+        older = lock.warning(request.project, request.expert_key or "") if lock else None
+        self._said.add(older)
+        for line in words_ahead(request, older):
+            if line not in self._said:
+                self._said.add(line)
+                self._notice(line)
 
     def _notice(self, text: str, *, is_problem: bool = False) -> None:
         self.tell(Notice(text, is_problem=is_problem))

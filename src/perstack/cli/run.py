@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -13,17 +13,21 @@ from perstack.cli.options import debug_option, events_option, shared_options
 from perstack.errors import UsageError
 
 if TYPE_CHECKING:
+    from perstack.config.request import Options
     from perstack.views.wire import Form
 
 MAX_QUERY_BYTES = 1 << 20
 
 
-REPEATED_LATER: tuple[
-    Literal[
-        "config", "workspace", "provider", "model", "reasoning_budget", "max_retries", "timeout"
-    ],
-    ...,
-] = ("config", "workspace", "provider", "model", "reasoning_budget", "max_retries", "timeout")
+REPEATED_LATER = (
+    "config",
+    "workspace",
+    "provider",
+    "model",
+    "reasoning_budget",
+    "max_retries",
+    "timeout",
+)
 """Options that a command which goes on needs as well. A job keeps its step limit by itself."""
 
 
@@ -80,17 +84,17 @@ def run_headless(expert: str, query: str | None, events: Form, given: Given) -> 
     hide_from_children()
     options = Options(expert_key=expert, query=read_query(query), requires_query=True, **given)
     request = resolve(options, Path.cwd(), os.environ)
-    return anyio.run(run_session, request, events, repeated(given))
+    return anyio.run(run_session, request, events, repeated(options))
 
 
-def repeated(given: Given) -> tuple[str, ...]:
+def repeated(options: Options) -> tuple[str, ...]:
     """The options that a later command needs as well, as they were typed."""
     words: list[str] = []
     for name in REPEATED_LATER:
-        value = given[name]
+        value: str | None = getattr(options, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", value]
-    for path in given["env_path"]:
+    for path in options.env_path:
         words += ["--env-path", path]
     return tuple(words)
 

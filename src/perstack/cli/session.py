@@ -91,7 +91,7 @@ async def run_session(request: RunRequest, form: Form, options: tuple[str, ...])
         say(line)
     stop, signals = Stop(), Signals()
     output = Output(sys.stdout.fileno(), form, stop)
-    listeners: list[Listener] = [Notices(request, lock, older), output]
+    listeners: list[Listener] = [Notices(request, lock, {older}), output]
     if request.verbose:
         listeners.append(Lines(say))
     spent = Spent()
@@ -158,19 +158,22 @@ async def naming(job_id: str, request: RunRequest) -> tuple[str, ...]:
 
 
 class Notices(Listener):
-    """What a person must know before anything else happens, said once."""
+    """What a person must know before anything else happens, said once.
+
+    `said` are lines that were said before, and gets those that are said.
+    """
 
     def __init__(
         self,
         request: RunRequest,
         lock: Lock | None,
-        older: str | None,
+        said: set[str | None],
         write: Callable[[str], None] | None = None,
     ) -> None:
         self._write = write or say
         self._request = request
         self._experts = Experts(request, lock)
-        self._said = {older}  # before the run, as a warning
+        self._said = said
 
     async def recorded(self, published: Published) -> None:
         """Say the notice of the runtime, and what of a definition cannot be honoured."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from perstack.cli.options import debug_option, events_option, shared_options
-from perstack.cli.run import Given, read_query, repeated, run_headless
+from perstack.cli.run import Given, read_query, run_headless
 from perstack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,11 +43,10 @@ def start(expert: str | None, query: str | None, events: Form, **given: Unpack[G
     import anyio
 
     from perstack.cli.hardening import hide_from_children
+    from perstack.cli.wanted import Wanted
     from perstack.cli.workbench import work
     from perstack.config.request import Options
-    from perstack.config.resolve import resolve
 
     hide_from_children()
     options = Options(expert_key=expert, query=read_query(query), **given)
-    request = resolve(options, Path.cwd(), os.environ)
-    return anyio.run(work, request, repeated(given))
+    return anyio.run(work, Wanted(options, Path.cwd(), os.environ))

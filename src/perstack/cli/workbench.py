@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import select
 import signal
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from perstack.assembly.continuation import job_id_of
+from perstack.assembly.execute import open_store
 from perstack.assembly.experts import Experts
 from perstack.assembly.lock import load_lock
 from perstack.assembly.prices import price_of
+from perstack.cli.choices import EXPERT, JOB, first_choices
+from perstack.cli.first_model import kept_by, with_model
+from perstack.cli.job_history import facts_of, marks_of
 from perstack.cli.job_session import JobSession
-from perstack.cli.session import STOPPING, continue_command, end_at_once, naming, say, words_ahead
+from perstack.cli.session import STOPPING, continue_command, end_at_once, naming, say
 from perstack.runtime.environment import monotonic_ms
 from perstack.tui.app import Workbench
-from perstack.tui.session import Choice, Notice
+from perstack.tui.session import Notice
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
     from textual.app import App
+    from textual.screen import ModalScreen
 
+    from perstack.cli.first_model import Ask
+    from perstack.cli.wanted import Wanted
     from perstack.config.request import RunRequest
 
 T = TypeVar("T")
@@ -30,26 +37,22 @@ HANGUP_SECONDS = 0.5
 """Between two looks at whether the terminal is still there."""
 
 
-async def work(request: RunRequest, options: tuple[str, ...]) -> int:
-    """Open the workbench, and come back when a person has left it. The exit code.
+async def work(wanted: Wanted) -> int:
+    """Open the workbench, and come back when a person has left it. The exit code."""
+    caught = Caught()
 
-    `options` are for the command that goes on with the job.
-    """
-    if request.expert_key is None:
+    async def ask(screen: ModalScreen[str | None]) -> str | None:
         from perstack.tui.picker import Picker
 
-        left = Caught()
-        key = await shown(Picker(choices_of(request)), left)
-        if key is None:
-            return left.signal or 0
-        request = replace(request, expert_key=key)
-    lock = load_lock(request.project)
-    Experts(request, lock).expert(request.expert_key or "")
-    session = JobSession(request, lock)
-    older = lock.warning(request.project, request.expert_key or "") if lock else None
-    for line in words_ahead(request, older):
-        session.tell(Notice(line))
-    app, caught = Workbench(session, monotonic_ms, price_of), Caught()
+        return await shown(Picker(screen), caught)
+
+    request = await _begun(wanted, ask)
+    if request is None:
+        return caught.signal or 0
+    session = JobSession(wanted, request)
+    if wanted.here is not None:
+        session.tell(Notice(kept_by(wanted.here)))
+    app = Workbench(session, monotonic_ms, price_of)
     async with anyio.create_task_group() as tasks:
         await tasks.start(caught.watch, app)
         tasks.start_soon(session.carry_out)
@@ -59,7 +62,57 @@ async def work(request: RunRequest, options: tuple[str, ...]) -> int:
         session.close()
         await session.ended()
         tasks.cancel_scope.cancel()
-    return await _conclude(session, request, options, caught.signal or app.return_code or 0)
+    return await _conclude(session, wanted, caught.signal or app.return_code or 0)
+
+
+async def _begun(wanted: Wanted, ask: Ask) -> RunRequest | None:
+    """The request that a person begins with, all their choices made; None for one who leaves."""
+    request = wanted.request()
+    if request.expert_key is None and not await _with_expert(wanted, request, ask):
+        return None
+    request = wanted.request()
+    Experts(request, load_lock(request.project)).expert(request.expert_key or "")
+    if request.is_continuation:
+        await job_id_of(request, open_store(request))
+    return await with_model(wanted, ask)
+
+
+async def _with_expert(wanted: Wanted, request: RunRequest, ask: Ask) -> bool:
+    """Let the Expert be that of the job which goes on, or one that a person picks."""
+    from perstack.tui.menu import Menu
+
+    if request.is_continuation:
+        store = open_store(request)
+        job = await store.get_job(await job_id_of(request, store))
+        wanted.choose(expert_key=job.coordinator_expert_key if job is not None else "")
+        return True
+    picked = await ask(Menu("Which Expert, or which job?", first_choices(request)))
+    if picked is None:
+        return False
+    if picked.startswith(EXPERT):
+        wanted.choose(expert_key=picked.removeprefix(EXPERT))
+        return True
+    return await _with_job(wanted, request, picked.removeprefix(JOB), ask)
+
+
+async def _with_job(wanted: Wanted, request: RunRequest, job_id: str, ask: Ask) -> bool:
+    """Go on with a job, where it is or at one of its checkpoints."""
+    from perstack.tui.going_back import NEWEST, choices_of
+    from perstack.tui.menu import Menu
+
+    store = open_store(request)
+    job = await store.get_job(job_id)
+    key = job.coordinator_expert_key if job is not None else ""
+    wanted.choose(expert_key=key, continue_job=job_id)
+    marks = marks_of(await facts_of(store, job_id)).found
+    if len(marks) > 1:
+        hint = "A new run begins at a checkpoint. Files are not rolled back."
+        where = await ask(Menu("Go on where?", choices_of(marks, has_newest=True), hint))
+        if where is None:
+            return False
+        if where != NEWEST:
+            wanted.choose(resume_from=where)
+    return True
 
 
 async def shown(app: App[T], caught: Caught) -> T | None:
@@ -104,30 +157,13 @@ class Caught:
                 app.exit()
 
 
-async def _conclude(
-    session: JobSession, request: RunRequest, options: tuple[str, ...], code: int
-) -> int:
+async def _conclude(session: JobSession, wanted: Wanted, code: int) -> int:
     """The last words, and the exit code."""
     if session.job_id is not None:
-        which = await naming(session.job_id, request)
+        which = await naming(session.job_id, session.request)
         say("Go on with:")
-        say(f"  {continue_command(request, (*options, *which), 'start')}")
+        ahead = f"{'='.join(wanted.address)} " if wanted.address else ""
+        say(f"  {ahead}{continue_command(session.request, (*wanted.words, *which), 'start')}")
     if session.error is not None:
         raise session.error
     return code
-
-
-def choices_of(request: RunRequest) -> tuple[Choice, ...]:
-    """The Experts of the project, and those of the catalogue that it does not hide."""
-    from perstack.registry.catalogue import catalogue_experts
-
-    project = request.project
-    own = project.experts if project is not None else {}
-    origin = project.origin if project is not None else ""
-    choices = [Choice(key, expert.description, origin) for key, expert in own.items()]
-    choices += [
-        Choice(key, expert.description, "catalogue")
-        for key, expert in catalogue_experts().items()
-        if key not in own
-    ]
-    return tuple(choices)

@@ -43,11 +43,12 @@ Move: TypeAlias = Drive | StartChild | Return
 def schedule(states: Mapping[str, RunState], steps_left: int) -> tuple[Move, ...]:
     """Every run that can move now, and how. Empty when the job is at rest.
 
-    `states` holds every run of the job that has a fact. A coordinator at the step
-    limit is not moved: going on from there is a new run's business.
+    `states` holds every run of the job that has a fact, in the order they began. A
+    coordinator at the step limit is not moved: going on from there is a new run's
+    business. What a later run of the coordinator was begun in place of stays as it is.
     """
     moves: list[Move] = []
-    for state in states.values():
+    for state in current(states):
         if not state.is_at_rest or _has_steps_again(state, steps_left):
             moves.append(Drive(run_id=state.run_id))
         elif state.status == "stoppedByDelegate":
@@ -121,6 +122,26 @@ def usage_of(states: Mapping[str, RunState]) -> Usage:
     return usage
 
 
+def current(states: Mapping[str, RunState]) -> tuple[RunState, ...]:
+    """The coordinator's last run, and those that work for it."""
+    coordinator = coordinator_of(states)
+    if coordinator is None:
+        return tuple(states.values())
+    return tuple(state for state in states.values() if _root(state, states) == coordinator.run_id)
+
+
+def _root(state: RunState, states: Mapping[str, RunState]) -> str:
+    """The run that nobody delegated, and for which this one works."""
+    passed: set[str] = set()
+    run_id = state.run_id
+    while (known := states.get(run_id)) is not None and known.delegated_by is not None:
+        if run_id in passed:
+            break
+        passed.add(run_id)
+        run_id = known.delegated_by.run_id
+    return run_id
+
+
 def coordinator_of(states: Mapping[str, RunState]) -> RunState | None:
     """The run nobody delegated that was started last (`states` in the order the runs began)."""
     own = [state for state in states.values() if state.delegated_by is None]
@@ -130,7 +151,7 @@ def coordinator_of(states: Mapping[str, RunState]) -> RunState | None:
 def job_status(states: Mapping[str, RunState]) -> JobStatus:
     """The job as a whole: its coordinator, or what keeps its coordinator waiting."""
     coordinator = coordinator_of(states)
-    if any(state.is_interrupted for state in states.values()):
+    if any(state.is_interrupted for state in current(states)):
         return "stoppedByError"
     if coordinator is None or not coordinator.is_at_rest:
         return "running"

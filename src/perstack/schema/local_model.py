@@ -8,6 +8,12 @@ from perstack.schema.base import Data
 
 ServerKind: TypeAlias = Literal["ollama", "lmStudio", "llamaCpp"]
 
+SERVER_NAMES: dict[ServerKind, str] = {
+    "ollama": "Ollama",
+    "lmStudio": "LM Studio",
+    "llamaCpp": "llama.cpp",
+}
+
 
 class LocalModel(Data, omit_defaults=False, kw_only=True):
     """A model that can be asked. What the API does not say is None.

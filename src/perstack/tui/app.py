@@ -10,26 +10,33 @@ from textual.content import Content
 from textual.widgets import Collapsible, Footer, Static
 
 from perstack.schema.event import DisplayEvent
+from perstack.tui.going_back import NEWEST, choices_of
 from perstack.tui.keys import KEYS
+from perstack.tui.menu import Menu
 from perstack.tui.narrator import Narrator
 from perstack.tui.parts import Told
 from perstack.tui.progress import Progress
 from perstack.tui.prompt import Prompt
-from perstack.tui.session import Moving, Notice, Rested
+from perstack.tui.session import Moving, Notice, Past, Rested
 from perstack.tui.transcript import KEPT, Transcript
 from perstack.views.cost import Bills
+from perstack.views.marks import Marks
 from perstack.views.plain import plain
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
+    from perstack.schema.event import Fact
     from perstack.schema.tool import ToolCall
     from perstack.tui.session import Happening, Session
     from perstack.views.cost import Price
 
 FLUSH_SECONDS = 0.05
 """Between two draws of what a model streams."""
+
+LATEST = 2000
+"""Facts of what was before that are told: more would not be kept on the screen."""
 
 TICK_SECONDS = 0.5
 """Between two looks at the clock."""
@@ -57,8 +64,10 @@ class Workbench(App[None]):
         self.status = Static("", id="status")
         self.progress = Progress(session.expert_key, Bills(price))
         self._narrator = Narrator(self.transcript)
+        self._marks = Marks()
         self._questions: tuple[ToolCall, ...] = ()
         self._can_carry_on = False
+        self._is_earlier = False
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
@@ -72,9 +81,12 @@ class Workbench(App[None]):
         self.title = plain(f"perstack {self._session.expert_key}", 80, one_line=True)
         self.prompt.focus()
         self._wait_for_a_person()
-        self.set_interval(FLUSH_SECONDS, self._narrator.flush)
+        self.set_interval(FLUSH_SECONDS, self._draw_streams)
         self.set_interval(TICK_SECONDS, self._tick)
         self.run_worker(self._listen())
+
+    async def _draw_streams(self) -> None:
+        await self._narrator.flush()
 
     async def _listen(self) -> None:
         async for happening in self._session.happenings():
@@ -90,11 +102,26 @@ class Workbench(App[None]):
                 self._rest(happening)
             case Notice(text=text, is_problem=is_problem):
                 await self.transcript.add(Told(text, is_problem=is_problem))
+            case Past():
+                await self._show_past(happening)
             case _:
                 if not isinstance(happening, DisplayEvent):
-                    self.progress.feed(happening)
+                    self._count(happening)
                     self._show_status()
                 await self._narrator.tell(happening)
+
+    def _count(self, fact: Fact) -> None:
+        self.progress.feed(fact)
+        self._marks.feed(fact)
+
+    async def _show_past(self, past: Past) -> None:
+        for fact in past.counted:
+            self._count(fact)
+        self._is_earlier = past.is_earlier
+        await self.transcript.clear()
+        self._narrator = Narrator(self.transcript)
+        for fact in past.facts[-LATEST:]:
+            await self._narrator.tell(fact)
 
     def _move(self) -> None:
         self._questions, self._can_carry_on = (), False
@@ -109,12 +136,16 @@ class Workbench(App[None]):
             self.progress.state = "stopped"
         else:
             self.progress.state = "waiting" if rested.questions else "ready"
+        if rested.unsent and not self.prompt.text:
+            self.prompt.load_text(rested.unsent)
         self._wait_for_a_person()
 
     def _wait_for_a_person(self) -> None:
         if self._questions:
             name = plain(self._questions[0].tool_name, 40, one_line=True)
             hint = f"answer {name}"
+        elif self._is_earlier:
+            hint = "what to do from this checkpoint; F3 goes elsewhere"
         elif self._can_carry_on:
             hint = "what to do next; Enter alone carries on"
         else:
@@ -149,6 +180,53 @@ class Workbench(App[None]):
             return
         self._seen_ms = self._clock()
         self._move()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the keys to a menu where there is one."""
+        del parameters
+        return action == "quit" or len(self.screen_stack) == 1
+
+    def action_model(self) -> None:
+        """Ask which model the next query is for."""
+        menu = Menu(
+            "Which model, from the next query on?",
+            self._session.models,
+            "Or type its name: MODEL, or PROVIDER/MODEL.",
+            takes_text=True,
+        )
+        self.push_screen(menu, self._use_model)
+
+    def _use_model(self, name: str | None) -> None:
+        if name is not None:
+            self._session.use_model(name)
+
+    def action_go_back(self) -> None:
+        """Ask at which checkpoint the next query begins."""
+        menu = Menu(
+            "Back to which checkpoint?",
+            choices_of(self._marks.found, has_newest=self._is_earlier),
+            "The next query begins a new run there. Files are not rolled back.",
+        )
+        self.push_screen(menu, self._go_back)
+
+    def _go_back(self, key: str | None) -> None:
+        if key is not None:
+            self._session.go_back(None if key == NEWEST else key)
+
+    def action_limit(self) -> None:
+        """Ask how many steps the job may take."""
+        now = self.progress.max_steps
+        menu = Menu(
+            "How many steps may the job take, from the next query on?",
+            (),
+            f"It has taken {self.progress.steps}" + (f" of {now}." if now is not None else "."),
+            takes_text=True,
+        )
+        self.push_screen(menu, self._allow_steps)
+
+    def _allow_steps(self, limit: str | None) -> None:
+        if limit is not None:
+            self._session.allow_steps(limit)
 
     def action_stop(self) -> None:
         """Bring the job to a halt; where there is none, say how to leave."""

@@ -21,12 +21,13 @@ class Rested:
     """The job came to rest: it waits for `questions` to be answered, or for a query.
 
     `status` is None before the job has begun. `is_interrupted`: it can be carried on
-    without a query.
+    without a query. `unsent` is what was typed and could not be carried out.
     """
 
     status: JobStatus | None
     questions: tuple[ToolCall, ...] = ()
     is_interrupted: bool = False
+    unsent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,34 @@ class Notice:
     is_problem: bool = False
 
 
-Happening: TypeAlias = Fact | Shown | Moving | Rested | Notice
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What happened before, to be shown in the place of all that is shown.
+
+    `counted` are facts that were never told before. `is_earlier`: the next query goes on
+    from there, and not from where the job is.
+    """
+
+    facts: tuple[Fact, ...]
+    counted: tuple[Fact, ...] = ()
+    is_earlier: bool = False
+
+
+Happening: TypeAlias = Fact | Shown | Moving | Rested | Notice | Past
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An Expert that a person may pick, and where it comes from."""
+    """Something that a person may pick: what it is called, where it comes from, and about it.
+
+    `key` is what is given back. Texts are untrusted.
+    """
 
     key: str
     description: str
     origin: str
+    name: str = ""
+    group: str = ""
 
 
 class Session(Protocol):
@@ -79,4 +98,21 @@ class Session(Protocol):
 
     def stop(self) -> None:
         """Bring the job to a halt, from which it can go on. Nothing where it is at rest."""
+        ...
+
+    @property
+    def models(self) -> tuple[Choice, ...]:
+        """Models that can be asked here, as far as they are known."""
+        ...
+
+    def use_model(self, name: str) -> None:
+        """Ask another model from the next query on: `model`, or `provider/model`."""
+        ...
+
+    def allow_steps(self, limit: str) -> None:
+        """Let the job take that many steps, from the next query on."""
+        ...
+
+    def go_back(self, checkpoint_id: str | None) -> None:
+        """Have the next query begin a new run at a checkpoint; None takes that back."""
         ...

@@ -55,6 +55,15 @@ class Transcript(VerticalScroll, can_focus=False):
             self._parts.remove(part)
             await part.remove()
 
+    async def clear(self) -> None:
+        """Let go of all parts."""
+        for part in self._parts:
+            if part.is_attached:
+                await part.remove()
+        self._parts.clear()
+        self._gone = 0
+        self._head.display = False
+
     async def _make_room(self) -> None:
         staying: list[Widget] = []
         while self._parts and len(self._parts) + len(staying) > self._kept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perstack.schema.local_model import SERVER_NAMES
 from perstack.views.plain import plain
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ _LOCKS = {
     "older": "older than perstack.toml",
     "unreadable": "cannot be read",
 }
-_KINDS = {"ollama": "Ollama", "lmStudio": "LM Studio", "llamaCpp": "llama.cpp"}
 _BACKENDS = {
     "bubblewrap": "bubblewrap",
     "userNamespaces": "user namespaces",
@@ -116,7 +116,7 @@ def _places(places: Places) -> Iterator[str]:
 def _servers(servers: Iterable[LocalServer]) -> Iterator[str]:
     for server in servers:
         version = f" {server.version}" if server.version is not None else ""
-        yield f"{_KINDS[server.kind]}{version} at {server.base_url}"
+        yield f"{SERVER_NAMES[server.kind]}{version} at {server.base_url}"
         for model in server.models:
             yield f"  {model.name}: {', '.join(_abilities(model)) or 'nothing known of it'}"
         if server.left_out:

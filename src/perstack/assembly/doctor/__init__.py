@@ -12,7 +12,6 @@ import anyio
 from perstack._version import __version__
 from perstack.assembly.doctor.docker import docker_engine
 from perstack.assembly.doctor.local import local_findings
-from perstack.assembly.doctor.model import model_choice, model_findings
 from perstack.assembly.doctor.programs import found_programs
 from perstack.assembly.doctor.project import (
     expert_needs,
@@ -25,6 +24,7 @@ from perstack.assembly.doctor.variables import found_keys, found_variables, vari
 from perstack.assembly.local_models import PORTS, local_servers
 from perstack.assembly.lock import lock_path
 from perstack.assembly.lock_cache import cache_folder
+from perstack.assembly.model_choice import model_choice, model_findings
 from perstack.config.load import find_config
 from perstack.config.remote import is_url
 from perstack.config.resolve import DEFAULT_ENV_PATHS, resolve

@@ -1,0 +1,127 @@
+"""Finding a model for a person at a terminal who has named none, or whose cannot be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from perstack.assembly.experts import Experts
+from perstack.assembly.local_models import PORTS, local_servers
+from perstack.assembly.lock import load_lock
+from perstack.assembly.model import is_model_configured
+from perstack.assembly.model_choice import model_findings
+from perstack.cli.choices import offer_choices, offers_of
+from perstack.cli.wanted import Here
+from perstack.config.starting_model import KEY_VARIABLES, MODELS
+from perstack.providers.demo import demo_for
+from perstack.schema.digest import digest
+from perstack.schema.settings import ProviderSettings
+from perstack.tui.session import Choice
+
+if TYPE_CHECKING:
+    from textual.screen import ModalScreen
+
+    from perstack.cli.choices import Offer
+    from perstack.cli.wanted import Wanted
+    from perstack.config.request import RunRequest
+    from perstack.schema.diagnosis import Finding
+
+Ask: TypeAlias = "Callable[[ModalScreen[str | None]], Awaitable[str | None]]"
+"""Shows a screen to the person, and gives what it ends with."""
+
+DEMO = "demo"
+
+
+async def with_model(wanted: Wanted, ask: Ask, ports: Sequence[int] = PORTS) -> RunRequest | None:
+    """The request, once a model can be asked, or a demo player; None for a person who leaves.
+
+    What an option, the file or a key names comes first. Where nothing does, servers are
+    looked for at `ports` of this machine, and used after one question.
+    """
+    from perstack.tui.advice import Advice
+
+    while True:
+        request = wanted.request()
+        if is_model_configured(request):
+            problems = [one for one in model_findings(request) if one.severity == "problem"]
+            if not problems:
+                return request
+            text = advice_on(problems)
+        else:
+            offers = offers_of((await local_servers(ports)).servers)
+            has_demo = _has_demo(request)
+            if offers:
+                return await _offered(wanted, offers, ask, has_demo=has_demo)
+            if has_demo:
+                return request
+            text = advice_without_any()
+        if await ask(Advice("No model can be asked yet", text)) is None:
+            return None
+
+
+async def _offered(
+    wanted: Wanted, offers: list[Offer], ask: Ask, *, has_demo: bool
+) -> RunRequest | None:
+    """The request for what a person chooses of the models on this machine."""
+    from perstack.tui.menu import Menu
+
+    choices = offer_choices(offers)
+    if has_demo:
+        about = "A script in a model's place, for this Expert alone."
+        choices = (*choices, Choice(DEMO, about, "", "no model", "Without a model"))
+    heading = "No key is set, but a model server runs on this machine. Which model?"
+    picked = await ask(Menu(heading, choices))
+    if picked is None:
+        return None
+    if picked != DEMO:
+        server, model = offers[int(picked)]
+        provider = ProviderSettings(provider_name=server.provider, base_url=server.base_url)
+        wanted.here = Here(provider, model)
+        wanted.offers = tuple(
+            Choice(other.model, "", choice.origin, other.model, "On this machine")
+            for other, choice in zip(offers, choices, strict=False)
+            if other.server is server
+        )
+    return wanted.request()
+
+
+def _has_demo(request: RunRequest) -> bool:
+    expert = Experts(request, load_lock(request.project)).expert(request.expert_key or "")
+    return demo_for(digest(expert)) is not None
+
+
+def advice_on(problems: Sequence[Finding]) -> str:
+    """What keeps the model that is named from being asked, and what to do about it."""
+    told = [f"{problem.message}.\n\n  {problem.advice}" for problem in problems]
+    return "\n\n".join([*told, "`perstack doctor` tells more."])
+
+
+def advice_without_any() -> str:
+    """What to set, where there is neither a key nor a model server."""
+    width = max(map(len, KEY_VARIABLES.values())) + 2
+    keys = "\n".join(
+        f"       {KEY_VARIABLES[name] + '=…':<{width}}  asks {model}"
+        for name, model in MODELS.items()
+    )
+    return (
+        "Nothing names a model, no key is set, and no model server runs on this machine.\n"
+        "Do one of these:\n\n"
+        "  1. Put a key into .env in this folder, one of:\n"
+        f"{keys}\n\n"
+        "  2. Start a model server on this machine: Ollama (ollama serve), LM Studio or\n"
+        "     llama.cpp, with a model that can call tools.\n\n"
+        "  3. Name another provider with --provider and --model, or in perstack.toml.\n\n"
+        "To see a run without a model:\n\n"
+        '     perstack start tic-tac-toe "Let\'s play!"\n\n'
+        "`perstack doctor` tells more."
+    )
+
+
+def kept_by(here: Here) -> str:
+    """How to keep a model on this machine that was chosen here."""
+    provider, model = here
+    where = f'\n[provider.setting]\nbaseUrl = "{provider.base_url}"'
+    return (
+        f"{model} at {provider.base_url} is asked. To keep it, put into perstack.toml:\n"
+        f'model = "{model}"\n[provider]\nproviderName = "{provider.provider_name}"{where}'
+    )

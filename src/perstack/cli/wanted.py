@@ -1,0 +1,144 @@
+"""What a person at a terminal wants: the options, and what was chosen since."""
+
+from __future__ import annotations
+
+from dataclasses import replace as with_fields
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from perstack.assembly.model_choice import model_findings
+from perstack.cli.run import repeated
+from perstack.config.resolve import resolve
+from perstack.errors import ConfigurationError, PerstackError
+from perstack.schema.settings import PROVIDER_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from perstack.config.request import Options, RunRequest
+    from perstack.schema.settings import ProviderSettings
+    from perstack.tui.session import Choice
+
+
+OLLAMA = "http://127.0.0.1:11434"
+"""Where it is asked also where nothing says so."""
+
+
+class Here(NamedTuple):
+    """A model on this machine, and how it is asked."""
+
+    provider: ProviderSettings
+    model: str
+
+
+class Wanted:
+    """Makes the request anew whenever it is asked for, from the files as they are then.
+
+    Attributes:
+        options: as they were typed, and with what was chosen since.
+        here: a model on this machine that was chosen, which no option names.
+        offers: it and the others of its server.
+    """
+
+    def __init__(self, options: Options, cwd: Path, environ: Mapping[str, str]) -> None:
+        self.options = options
+        self.here: Here | None = None
+        self.offers: tuple[Choice, ...] = ()
+        self._cwd = cwd
+        self._environ = environ
+
+    def request(self) -> RunRequest:
+        """The request.
+
+        Raises:
+            UsageError: an option is wrong, or does not go with another.
+            ConfigurationError: a file or a variable is wrong.
+        """
+        request = resolve(self.options, self._cwd, self._environ)
+        if self.here is None:
+            return request
+        settings = replace(request.settings, provider=self.here.provider, model=self.here.model)
+        return with_fields(request, settings=settings, names_model=True)
+
+    def choose(
+        self,
+        expert_key: str | None = None,
+        continue_job: str | None = None,
+        resume_from: str | None = None,
+    ) -> None:
+        """Let it be about an Expert, a job, or a checkpoint of that."""
+        options = self.options
+        self.options = replace(
+            options,
+            expert_key=expert_key or options.expert_key,
+            continue_job=continue_job or options.continue_job,
+            resume_from=resume_from or options.resume_from,
+        )
+
+    @property
+    def address(self) -> tuple[str, str] | None:
+        """The variable that a later command needs as well, and its value."""
+        if self.here is None or self.here.provider.base_url == OLLAMA:
+            return None
+        provider = self.here.provider
+        prefix = "OLLAMA" if provider.provider_name == "ollama" else "OPENAI"
+        return f"{prefix}_BASE_URL", provider.base_url or ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options that a later command needs as well."""
+        options = self.options
+        if self.here is not None:
+            provider, model = self.here
+            options = replace(options, provider=provider.provider_name, model=model)
+        return repeated(options)
+
+    def ask_model(self, name: str) -> RunRequest:
+        """The same for another model from now on: `model`, or `provider/model`.
+
+        Raises:
+            UsageError: there can be no such model.
+            ConfigurationError: it cannot be asked.
+        """
+        before = self.options, self.here
+        provider, slash, model = name.partition("/")
+        if slash and provider in PROVIDER_NAMES:
+            self.here = None
+            self.options = replace(self.options, provider=provider, model=model)
+        elif self.here is not None:
+            self.here = self.here._replace(model=name)
+        else:
+            self.options = replace(self.options, model=name)
+        try:
+            return askable(self.request())
+        except PerstackError:
+            self.options, self.here = before
+            raise
+
+    def allow_steps(self, limit: str) -> RunRequest:
+        """The same with another limit of steps from now on.
+
+        Raises:
+            UsageError: it is no such number.
+        """
+        before = self.options
+        self.options = replace(self.options, max_steps=limit)
+        try:
+            return self.request()
+        except PerstackError:
+            self.options = before
+            raise
+
+
+def askable(request: RunRequest) -> RunRequest:
+    """The same request.
+
+    Raises:
+        ConfigurationError: its model cannot be asked.
+    """
+    for finding in model_findings(request):
+        if finding.severity == "problem":
+            raise ConfigurationError(f"{finding.message}. {finding.advice}")
+    return request
