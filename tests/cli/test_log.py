@@ -156,7 +156,7 @@ def test_errors_are_shown_with_what_is_around_them(place: tuple[Path, Ended]) ->
     around = shown(place[0], "--json", "--errors", "--context", "2").events
     assert ids(around) == ids(every)[at - 2 : at + 3]
     told = words_in(shown(place[0], "--errors", "--context", "1"))
-    assert told == ["says", "calls", "calls", "failed", "answered"]
+    assert told == ["replied", "says", "calls", "calls", "failed", "answered"]
 
 
 def test_nothing_that_fits_is_said(place: tuple[Path, Ended]) -> None:
@@ -427,14 +427,45 @@ def test_a_summary_says_what_is_not_known_to_cost_nothing(place: tuple[Path, End
     assert "unknown cost" in shown(place[0], "--summary").stdout
 
 
-def test_a_summary_has_the_published_price_of_each_reply(place: tuple[Path, Ended]) -> None:
-    folder, _ = place
-    [model] = {e["model"] for e in shown(folder, "--json", "--take", "0").events if "model" in e}
-    copy = folder / "copy"
-    shutil.copytree(folder / "perstack", copy / "perstack")
-    for log in (copy / "perstack").rglob("*.jsonl"):  # as if the vendor had been asked
+@pytest.fixture
+def priced(place: tuple[Path, Ended], tmp_path: Path) -> Path:
+    """A workspace with the same job, as if the vendor had been asked."""
+    shutil.copytree(place[0] / "perstack", tmp_path / "perstack")
+    for log in (tmp_path / "perstack").rglob("*.jsonl"):
         text = log.read_text()
         log.write_text(re.sub(r',"providerAddress":"[^"]*"', "", text))
+    return tmp_path
+
+
+def test_each_reply_has_a_line_with_its_cost_and_its_tokens(
+    place: tuple[Path, Ended], priced: Path
+) -> None:
+    told = re.findall(r"replied +(.*)", shown(place[0]).stdout)
+    assert len(told) == 4
+    assert all(re.fullmatch(r"unknown cost, 100 tokens in, \d+ out", line) for line in told)
+    told = re.findall(r"replied +(.*)", shown(priced).stdout)
+    assert all(re.fullmatch(r"\$0\.0\d{3}, 100 tokens in, \d+ out", line) for line in told), told
+    cut = re.findall(r"replied +\x1b\[0m \x1b\[2m([^,]+), 100", on_a_terminal(priced))
+    assert cut == [line.partition(",")[0] for line in told]
+    last = shown(priced, "--take", "1").stdout.splitlines()[-2:]
+    assert last[0].endswith(told[-1]), "the event that names the model is not on this page"
+    [child] = {
+        event["runId"]
+        for event in shown(priced, "--json").events
+        if event.get("expertKey") == "helper"
+    }
+    assert told[2] in shown(priced, "--run", child).stdout
+
+
+def test_json_events_say_nothing_of_costs(priced: Path) -> None:
+    assert "cost" not in shown(priced, "--json", "--take", "0").stdout
+
+
+def test_a_summary_has_the_published_price_of_each_reply(
+    place: tuple[Path, Ended], priced: Path
+) -> None:
+    copy = priced
+    [model] = {e["model"] for e in shown(copy, "--json", "--take", "0").events if "model" in e}
     [summary] = shown(copy, "--summary", "--json").events
     price = price_of(Asked("anthropic", None, model), Usage(input_tokens=100, output_tokens=7), 0)
     assert price is not None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hostile.test_storage_damage import DAMAGE
+from perstack.schema.event import SkillStarting
 from perstack.storage import reading
 from perstack.storage.reading import Entry, RunReader
 from storage.facts import fact, line, log_path
@@ -164,3 +165,20 @@ def test_a_run_without_a_log_has_no_events(root: Path) -> None:
     log, told = reader(root)
     assert [*log.newer(), *log.older()] == []
     assert not told
+
+
+@in_pieces
+def test_events_of_one_type_are_found_past_everything_else(root: Path, size: int) -> None:
+    first, last = (
+        line(SkillStarting(seq=seq, job_id="j1", run_id="r1", skill_name="s", command="c"))
+        for seq in (1, 5)
+    )
+    said = line(fact(2, text='"type":"skillStarting"'))
+    inside = b'{"type":"other","seq":3,"jobId":"j1","runId":"r1","a":{"type":"skillStarting"}}'
+    elsewhere = last.replace(b'"r1"', b'"r2"')
+    damaged = first.replace(b"{", b"[")
+    write(root, first, said, damaged, b"x" * 999, inside, elsewhere, last, last[:-9], end=b"")
+    log, told = reader(root)
+    assert [entry.line for entry in log.of_type("skillStarting")] == [first, last]
+    assert not told
+    assert numbers(list(log.newer()))[:2] == [1, 2], "nothing counts as given by that"

@@ -10,7 +10,7 @@ from perstack.errors import StorageError
 from perstack.schema.usage import NO_USAGE
 from perstack.storage.holder import is_held
 from perstack.storage.job_log import JobLog
-from perstack.views.cost import Models
+from perstack.views.cost import NO_COST, Bills, Models, usage_of
 from perstack.views.log.job_table import JobEntry
 from perstack.views.log.tally import MADE, Tally, note_model
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perstack.schema.checkpoint import Job
-    from perstack.views.cost import Price
+    from perstack.schema.event import Fact
+    from perstack.views.cost import Cost, Price
     from perstack.views.log.tally import RunTally
 
 
@@ -41,10 +42,29 @@ def models_elsewhere(log: JobLog, run_ids: Collection[str]) -> Models:
     models = Models()
     for run_id, reader in log.runs.items():
         if run_id not in run_ids:
-            for entry in reader.newer():
-                if entry.head.type == MADE:
-                    note_model(models, entry.head, entry.line)
+            for entry in reader.of_type(MADE):
+                note_model(models, entry.head, entry.line)
     return models
+
+
+class ReplyCosts:
+    """What single replies of a job cost, whichever of its events are looked at.
+
+    Nothing is read and no price is asked for before the first reply that counted tokens.
+    """
+
+    def __init__(self, log: JobLog, price: Price) -> None:
+        self._log = log
+        self._price = price
+        self._bills: Bills | None = None
+
+    def of(self, fact: Fact) -> Cost:
+        """What the reply cost that a fact is; nothing if it is none."""
+        if self._bills is None:
+            if usage_of(fact) == NO_USAGE:
+                return NO_COST
+            self._bills = Bills(self._price, models_elsewhere(self._log, ()))
+        return self._bills.feed(fact)
 
 
 def job_entry(root: Path, job: Job, tell: Callable[[str], None]) -> JobEntry:

@@ -72,11 +72,16 @@ class Shown:
         self._printer.json(chosen.lean)
 
     def _text_lines(self, *, is_whole: bool) -> Callable[[Chosen], None]:
+        from perstack.assembly.job_listing import ReplyCosts
+        from perstack.assembly.prices import price_of
         from perstack.views.log.event_lines import EventLines
 
         printer = self._printer
         run_ids = tuple(self._past.runs)
-        told = EventLines(run_ids, printer.paint, printer.width, is_whole=is_whole)
+        costs = ReplyCosts(self._past, price_of)
+        told = EventLines(
+            run_ids, printer.paint, printer.width, is_whole=is_whole, cost_of=costs.of
+        )
 
         def lines(chosen: Chosen) -> None:
             fact = chosen.fact(self._past)

@@ -120,6 +120,30 @@ class RunReader:
         if after is not None and after > 1:
             self._damaged(1, "event 1 must stand here, and another one does")
 
+    def of_type(self, kind: str) -> Iterator[Entry]:
+        """The events of one type, oldest first: quickly, and past damage without a word."""
+        needle = f'"type":"{kind}"'.encode()
+        held = b""
+        at = 0
+        while at < self._end and len(held) <= MAX_LINE:
+            piece = self._piece(at, min(max(CHUNK, len(held)), self._end - at))
+            if not piece:
+                return
+            at += len(piece)
+            whole, _, held = (held + piece).rpartition(b"\n")
+            if needle in whole:
+                named = [line for line in whole.split(b"\n") if needle in line]
+                yield from self._meant(kind, named)
+
+    def _meant(self, kind: str, lines: list[bytes]) -> Iterator[Entry]:
+        for line in lines:
+            try:
+                head = decode_head(line)
+            except (ValueError, RecursionError):
+                continue
+            if head.type == kind and self._is_own(head):
+                yield Entry(head, line)
+
     def pass_over(self) -> None:
         """Take all that there is as given, so that `newer` gives only what is added."""
         at = self._end
@@ -153,11 +177,14 @@ class RunReader:
         except (ValueError, RecursionError) as error:
             problem = f"it {problem_of(error)}"
         else:
-            if head.run_id == self.run_id and head.job_id == self.job_id:
+            if self._is_own(head):
                 return Entry(head, line)
             problem = f"it belongs to another {'job' if head.job_id != self.job_id else 'run'}"
         self._damaged(self._line_at(place) if number is None else number, problem)
         return None
+
+    def _is_own(self, head: Head) -> bool:
+        return head.run_id == self.run_id and head.job_id == self.job_id
 
     def tell(self, entry: Entry, problem: str) -> None:
         """Say that an event is no good, though its head was."""

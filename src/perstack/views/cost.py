@@ -48,6 +48,15 @@ NO_COST = Cost()
 NOBODYS = Asked(None, None, "")
 
 
+def usage_of(fact: Fact) -> Usage:
+    """The tokens of the reply that a fact is, or that failed; none of any other fact."""
+    match fact:
+        case ToolsCalled() | RunCompleted() | Retried():
+            return fact.usage
+        case _:
+            return NO_USAGE
+
+
 class Models:
     """Which model a job asked when: its coordinator notes it, for its delegates as well."""
 
@@ -92,18 +101,16 @@ class Bills:
 
     def feed(self, fact: Fact) -> Cost:
         """Take one more fact into account. What it cost."""
-        match fact:
-            case RuntimeInitialized():
-                asked = Asked(fact.provider, fact.provider_address, fact.model)
-                self._models.note(fact.timestamp, asked)
-            case ToolsCalled() | RunCompleted() | Retried():
-                bill = self._runs.get(fact.run_id)
-                if bill is None:
-                    bill = self._runs[fact.run_id] = Bill(self._price, self._models)
-                return bill.reply(fact.usage, fact.timestamp)
-            case _:
-                pass
-        return NO_COST
+        if isinstance(fact, RuntimeInitialized):
+            asked = Asked(fact.provider, fact.provider_address, fact.model)
+            self._models.note(fact.timestamp, asked)
+        usage = usage_of(fact)
+        if usage == NO_USAGE:
+            return NO_COST
+        bill = self._runs.get(fact.run_id)
+        if bill is None:
+            bill = self._runs[fact.run_id] = Bill(self._price, self._models)
+        return bill.reply(usage, fact.timestamp)
 
     def of(self, run_id: str) -> Cost:
         """What a run's own replies cost so far."""

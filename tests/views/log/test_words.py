@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from hostile.test_row_79_escapes import EVIL, UNSAFE
 from perstack.schema.checkpoint import RunError
 from perstack.schema.event import (
     Retried,
+    RunCompleted,
     RunStarted,
     RunStoppedByError,
     SkillReported,
@@ -25,7 +27,8 @@ from perstack.schema.message import (
     user_message,
 )
 from perstack.schema.tool import ToolResult
-from perstack.schema.usage import NO_USAGE
+from perstack.schema.usage import NO_USAGE, Usage
+from perstack.views.cost import NO_COST, Cost
 from perstack.views.log.event_lines import EventLines, calendar, clock
 from perstack.views.log.paint import Paint
 from perstack.views.log.selection import EVENT_TYPES
@@ -82,6 +85,33 @@ def test_a_reply_is_what_was_thought_said_and_asked_for() -> None:
         '  2  calls     look {"path":"a\\nb"}',
         "  2  calls     c1: No JSON.",
     ]
+
+
+USAGE = Usage(input_tokens=5210, cached_input_tokens=4900, output_tokens=80)
+COSTS = {
+    "$0.0012, ": Cost(usd=0.0012),
+    "unknown cost, ": Cost(unknown_replies=1),
+    "": NO_COST,
+}
+
+
+@pytest.mark.parametrize("told", COSTS)
+def test_a_reply_begins_with_what_it_took(told: str) -> None:
+    replies = [
+        replace(reply(), usage=USAGE),
+        RunCompleted(run_id="r1", usage=USAGE),
+        Retried(
+            run_id="r1",
+            reason="cut",
+            cause=RunError(name="Truncated", message="cut", is_retryable=True),
+            usage=USAGE,
+        ),
+    ]
+    for fact in replies:
+        shown = EventLines(("r1",), PLAIN, None, cost_of=lambda _: COSTS[told])
+        first, second, *_ = shown.lines(fact)
+        assert first[19:] == f"replied   {told}5,210 (4,900 cached) tokens in, 80 out"
+        assert second[19:].split()[0] in ("thinks", "completed", "retry")
 
 
 def test_a_whole_event_has_its_text_line_by_line_and_its_type_and_id() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from perstack.schema.event import Fact, RunEvent
+from perstack.views.cost import NO_COST, Cost, usage_of
 from perstack.views.log.paint import Paint, Style
-from perstack.views.log.words import LONGEST, words_of
+from perstack.views.log.words import LONGEST, words_of, words_of_reply
 from perstack.views.plain import plain
 
 LINE_LIMIT = 200
@@ -18,28 +19,40 @@ _WORD = 9
 _WHO = 24
 
 
+def _costs_nothing(_: Fact) -> Cost:
+    return NO_COST
+
+
 class EventLines:
     """Tells events of one job, each in a line or a few. Safe to print.
 
     `width` is that of the terminal, if it is one. Runs are named where there are
     several: by their place among `run_ids`, and their Expert. With `is_whole`, texts
-    are not cut at the line's end, and types and ids are told.
+    are not cut at the line's end, and types and ids are told. `cost_of` says what the
+    reply that an event is has cost.
     """
 
     def __init__(
-        self, run_ids: Sequence[str], paint: Paint, width: int | None, *, is_whole: bool = False
+        self,
+        run_ids: Sequence[str],
+        paint: Paint,
+        width: int | None,
+        *,
+        is_whole: bool = False,
+        cost_of: Callable[[Fact], Cost] = _costs_nothing,
     ) -> None:
         self._places = {run_id: place for place, run_id in enumerate(run_ids, 1)}
         self._paint = paint
         self._width = width or LINE_LIMIT
         self._is_whole = is_whole
+        self._cost_of = cost_of
         self._has_many = len(run_ids) > 1
 
     def lines(self, fact: Fact) -> Iterator[str]:
         """The lines of one event."""
         start = self._start(fact)
         room = max(self._width - len(start) - _WORD - 1, _LEAST)
-        for said in words_of(fact):
+        for said in (*words_of_reply(usage_of(fact), self._cost_of(fact)), *words_of(fact)):
             word = self._paint(f"{said.word:<{_WORD}}", said.style)
             begin = f"{self._paint(start, 'dim')}{word} "
             if self._is_whole:

@@ -9,8 +9,8 @@ from perstack.schema.base import Data
 from perstack.schema.checkpoint import Job
 from perstack.views.log.event_lines import calendar
 from perstack.views.log.paint import Paint
-from perstack.views.log.tree import STATUS_STYLES, tokens
-from perstack.views.log.words import duration
+from perstack.views.log.tree import STATUS_STYLES
+from perstack.views.log.words import duration, tokens
 from perstack.views.plain import counted, plain
 
 _KEY_LIMIT = 40

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from perstack.schema.usage import Usage
 from perstack.views.cost import cost_text
 from perstack.views.log.paint import Paint, Style
 from perstack.views.log.tally import RunTally, below
-from perstack.views.log.words import duration
+from perstack.views.log.words import duration, tokens
 from perstack.views.plain import counted, plain
 
 NAME_LIMIT = 80
@@ -64,9 +63,3 @@ def _about(run: RunTally, paint: Paint) -> Iterator[str]:
         yield plain(" ".join(run.query[:1000].split()), QUERY_LIMIT, one_line=True)
     if run.error:
         yield paint(plain(run.error, QUERY_LIMIT, one_line=True), "bad")
-
-
-def tokens(usage: Usage) -> str:
-    """What a model counted, in short."""
-    cached = f" ({usage.cached_input_tokens:,} cached)" if usage.cached_input_tokens else ""
-    return f"{usage.input_tokens:,}{cached} tokens in, {usage.output_tokens:,} out"

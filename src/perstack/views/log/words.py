@@ -37,6 +37,8 @@ from perstack.schema.event import (
 )
 from perstack.schema.message import Json, TextPart, ThinkingPart, UserMessage
 from perstack.schema.tool import ToolResult
+from perstack.schema.usage import NO_USAGE, Usage
+from perstack.views.cost import Cost, cost_text
 from perstack.views.log.paint import Style
 
 LONGEST = 4000
@@ -98,6 +100,14 @@ def words_of(fact: Fact) -> list[Words]:  # noqa: C901 - one arm a fact
             return [Words("stopped", f"{error.name}{status}: {error.message}", "bad")]
         case _:
             return _of_runtime(fact)
+
+
+def words_of_reply(usage: Usage, cost: Cost) -> list[Words]:
+    """What a reply took. The cost is first, so that it is seen where the line is cut."""
+    if usage == NO_USAGE:
+        return []
+    told = cost_text(cost)
+    return [Words("replied", f"{told}, {tokens(usage)}" if told else tokens(usage), "dim")]
 
 
 def _of_runtime(fact: RuntimeEvent) -> list[Words]:
@@ -176,6 +186,12 @@ def shown_json(args: Json) -> str:
     return msgspec.json.encode(
         {name: value[:LONGEST] if isinstance(value, str) else value for name, value in args.items()}
     )[: 2 * LONGEST].decode(errors="replace")
+
+
+def tokens(usage: Usage) -> str:
+    """What a model counted, in short."""
+    cached = f" ({usage.cached_input_tokens:,} cached)" if usage.cached_input_tokens else ""
+    return f"{usage.input_tokens:,}{cached} tokens in, {usage.output_tokens:,} out"
 
 
 def duration(ms: float) -> str:
