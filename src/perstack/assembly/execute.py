@@ -104,7 +104,7 @@ def _vendor(request: RunRequest, parts: Parts, *, is_demo: bool) -> tuple[str | 
     """Whose model it is: a program's own may be anybody's."""
     if is_demo:
         return DEMO, None
-    return (None, None) if parts.open_model is not None else vendor_of(request)
+    return (None, None) if parts.is_foreign_model else vendor_of(request)
 
 
 def _load_client(provider: Provider) -> None:

@@ -21,13 +21,15 @@ OpenModel: TypeAlias = "Callable[[RunRequest, Expert], tuple[Provider, str | Non
 class Parts(NamedTuple):
     """None stands for what the command line uses.
 
-    `open_model` gives a provider that its owner closes. `lock` is that of the project's
+    `open_model` gives a provider that its owner closes; with `is_foreign_model` it is the
+    program's own, and nobody knows whose model it asks. `lock` is that of the project's
     file; None where it has none. `tools` are by Expert name.
     `on_listener_error` hears of each listener that failed and was dropped.
     """
 
     store: Store | None = None
     open_model: OpenModel | None = None
+    is_foreign_model: bool = False
     lock: Lock | None = None
     tools: Mapping[str, Sequence[FunctionTool]] = {}
     should_continue: ShouldContinue | None = None

@@ -153,6 +153,7 @@ class Runtime:
         parts = Parts(
             store=self._store,
             open_model=self._open_model,
+            is_foreign_model=self._given is not None,
             lock=self._shared.lock,
             tools=cast_.functions,
             should_continue=_asking(options.get("should_continue")),
