@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from perstack.schema.checkpoint import RunError
     from perstack.schema.tool import ToolCall
     from perstack.schema.usage import Usage
+    from perstack.views.cost import Cost
 
 Status: TypeAlias = Literal[
     "completed", "stoppedByMaxSteps", "stoppedByInteractiveTool", "stoppedByError", "interrupted"
@@ -48,3 +49,15 @@ class Result:
     notice: str | None = None
     events: tuple[Event, ...] = field(default=(), repr=False)
     listener_errors: tuple[Exception, ...] = ()
+
+    @property
+    def cost(self) -> Cost:
+        """What the replies of this continuation cost, delegates' too; prices are loaded for it."""
+        from perstack.assembly.prices import price_of
+        from perstack.views.cost import Bills
+
+        bills = Bills(price_of)
+        for event in self.events:
+            if event.published is not None:
+                bills.feed(event.published.fact)
+        return bills.total

@@ -30,7 +30,7 @@ Price: TypeAlias = Callable[[Asked, Usage, int], float | None]
 class Cost(Data, omit_defaults=False, kw_only=True):
     """What replies cost: `usd` US dollars, and `unknown_replies` whose price is not known.
 
-    `usd` is None where no price at all is known.
+    `usd` is None where no price at all is known, and where no reply counted tokens.
     """
 
     usd: float | None = None
