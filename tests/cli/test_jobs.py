@@ -88,7 +88,7 @@ def test_jobs_are_listed_newest_first(tmp_path: Path, now: int) -> None:
     assert listed[0][-1] == "1 min 5 s"
     told = perstack("jobs", "--take", "1", cwd=tmp_path)
     assert [row[0] for row in rows(told)] == ["JOB", "new"]
-    assert told.stderr == "1 older jobs are left out; --take 0 lists all.\n"
+    assert told.stderr == "1 older job is left out; --take 0 lists all.\n"
 
 
 def test_as_json_a_job_is_its_record_and_whether_it_runs(tmp_path: Path, now: int) -> None:

@@ -18,8 +18,10 @@ from perstack.views.activity_kinds import (
     ExecActivity,
     GeneralToolActivity,
     QueryActivity,
+    ReadImageFileActivity,
     ReadTextFileActivity,
     RetryActivity,
+    WriteTextFileActivity,
 )
 from perstack.views.activity_line import LINE_LIMIT
 from views.played import base_tools, play, play_all
@@ -92,6 +94,10 @@ def test_lines_read_well() -> None:
     assert line_of(QueryActivity(expert_key="lead", text="Begin.")) == "[lead] query: Begin."
     read = ReadTextFileActivity(expert_key="lead", path="a.txt", from_=0, to=9, content="…")
     assert line_of(read) == "[lead] readTextFile a.txt lines 0 to 9"
+    wrote = WriteTextFileActivity(expert_key="lead", path="a.txt", text="x")
+    assert line_of(wrote) == "[lead] writeTextFile a.txt (1 character)"
+    image = ReadImageFileActivity(expert_key="lead", path="a.png", mime_type="image/png", size=1)
+    assert line_of(image) == "[lead] readImageFile a.png (1 byte)"
     failed = ExecActivity(
         expert_key="lead", command="sh", args=("-c", "exit 3"), cwd=".", error="Status 3."
     )

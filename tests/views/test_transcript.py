@@ -55,12 +55,12 @@ def test_media_is_told_and_not_shown() -> None:
         id="m",
         contents=(
             ImageInlinePart(encoded_data="AAAA", mime_type="image/png"),
-            ImageBinaryPart(data=b"12345", mime_type="image/gif"),
+            ImageBinaryPart(data=b"1", mime_type="image/gif"),
             FileUrlPart(url="https://example.com/a.pdf", mime_type="application/pdf"),
         ),
     )
     assert transcript_of([message]) == (
-        "## User\n\n(image/png, 3 bytes)\n\n(image/gif, 5 bytes)\n\n"
+        "## User\n\n(image/png, 3 bytes)\n\n(image/gif, 1 byte)\n\n"
         "(application/pdf at `https://example.com/a.pdf`)"
     )
 

@@ -10,6 +10,7 @@ from perstack.kernel.answers import describe, questions_of, results_of
 from perstack.runtime.environment import new_id
 from perstack.runtime.replay import find_checkpoint, state_at
 from perstack.schema.checkpoint import BaseRef, Job
+from perstack.views.plain import counted
 
 if TYPE_CHECKING:
     from perstack.config.request import RunRequest
@@ -48,8 +49,8 @@ async def play(job: OpenJob, request: RunRequest, definition: Definition) -> Out
         )
     if coordinator.status == "stoppedByDelegate":
         raise CannotContinue(
-            f"Job {job.id} is at its limit of {job.env.steps.limit} steps while delegates are at "
-            "work. Raise --max-steps to carry it on"
+            f"Job {job.id} is at its limit of {counted(job.env.steps.limit or 0, 'step')} while "
+            "delegates are at work. Raise --max-steps to carry it on"
         )
     if request.query is None:
         raise CannotContinue(

@@ -99,9 +99,11 @@ async def _compare(request: RunRequest) -> int:
 
 def _summary(lock: Lockfile) -> str:
     """How much there is, for a person."""
+    from perstack.views.plain import counted
+
     experts = lock.experts.values()
     tools = sum(len(each) for locked in experts for each in locked.tools.values())
-    return f"{len(experts)} Expert{'' if len(experts) == 1 else 's'}, {tools} tools"
+    return f"{counted(len(experts), 'Expert')}, {counted(tools, 'tool')}"
 
 
 def _say(*lines: str) -> None:

@@ -64,6 +64,7 @@ def _list(
     from perstack.schema.line import json_line
     from perstack.storage.listing import kept_jobs
     from perstack.views.log.job_table import table_lines
+    from perstack.views.plain import counted
 
     root = jobs_place(config, workspace, env_path)
     found = kept_jobs(root)
@@ -76,7 +77,9 @@ def _list(
     else:
         printer.tell(f"There is no job in {root}.")
     if take and len(found) > take:
-        printer.tell(f"{len(found) - take} older jobs are left out; --take 0 lists all.")
+        left = len(found) - take
+        verb = "is" if left == 1 else "are"
+        printer.tell(f"{counted(left, 'older job')} {verb} left out; --take 0 lists all.")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from perstack.schema.tool import BASE_SKILL
-from perstack.views.plain import plain
+from perstack.views.plain import counted, plain
 
 if TYPE_CHECKING:
     from perstack.schema.tool import ToolCall
@@ -52,5 +52,6 @@ def _shown(lines: list[str]) -> Content:
         for line in lines[:LINES]
     ]
     if len(lines) > LINES:
-        shown.append(Content.styled(f"… and {len(lines) - LINES} more lines", "dim"))
+        more = counted(len(lines) - LINES, "more line")
+        shown.append(Content.styled(f"… and {more}", "dim"))
     return Content("\n").join(shown)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from textual.content import Content
 
 from perstack.schema.message import TextPart
-from perstack.views.plain import plain
+from perstack.views.plain import counted, plain
 
 if TYPE_CHECKING:
     from perstack.schema.message import Json
@@ -40,7 +40,8 @@ def body_of(text: str, style: str = "") -> Content:
     left = len(text) - BODY_LIMIT
     if left <= 0:
         return shown
-    return Content.assemble(shown, (f"\n… and {left} more characters, see perstack log", "dim"))
+    more = counted(left, "more character")
+    return Content.assemble(shown, (f"\n… and {more}, see perstack log", "dim"))
 
 
 def subject_of(call: ToolCall) -> str:

@@ -80,10 +80,10 @@ def _words(activity: Activity) -> tuple[str, str]:  # noqa: C901 - one arm a kin
             lines = "" if first is None or last is None else f" lines {first} to {last}"
             return "readTextFile", f"{_head(path)}{lines}"
         case ReadImageFileActivity() | ReadPdfFileActivity():
-            size = "" if activity.size is None else f" ({activity.size} bytes)"
+            size = "" if activity.size is None else f" ({counted(activity.size, 'byte')})"
             return str(activity.__struct_config__.tag), f"{_head(activity.path)}{size}"
         case WriteTextFileActivity() | AppendTextFileActivity():
-            size = f" ({len(activity.text)} characters)"
+            size = f" ({counted(len(activity.text), 'character')})"
             return str(activity.__struct_config__.tag), f"{_head(activity.path)}{size}"
         case ListDirectoryActivity(path=path, items=items):
             found = "" if items is None else f" ({counted(len(items), 'entry', 'entries')})"

@@ -26,7 +26,7 @@ from perstack.schema.message import (
     ToolResultPart,
     UserMessage,
 )
-from perstack.views.plain import plain
+from perstack.views.plain import counted, plain
 
 PART_LIMIT = 4000
 """Characters of one text, of a call's arguments, or of a result."""
@@ -93,9 +93,9 @@ def _media(part: MediaPart) -> str:
         case ImageUrlPart() | FileUrlPart():
             return f"({_kind(part.mime_type)} at {_code(part.url)})"
         case ImageInlinePart() | FileInlinePart():
-            return f"({_kind(part.mime_type)}, {len(part.encoded_data) * 3 // 4} bytes)"
+            return f"({_kind(part.mime_type)}, {counted(len(part.encoded_data) * 3 // 4, 'byte')})"
         case ImageBinaryPart() | FileBinaryPart():
-            return f"({_kind(part.mime_type)}, {len(part.data)} bytes)"
+            return f"({_kind(part.mime_type)}, {counted(len(part.data), 'byte')})"
 
 
 def _kind(mime_type: str) -> str:

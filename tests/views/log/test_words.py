@@ -14,6 +14,7 @@ from perstack.schema.event import (
     RunCompleted,
     RunStarted,
     RunStoppedByError,
+    RuntimeInitialized,
     SkillReported,
     SkillStderr,
     ToolCallCompleted,
@@ -112,6 +113,21 @@ def test_a_reply_begins_with_what_it_took(told: str) -> None:
         first, second, *_ = shown.lines(fact)
         assert first[19:] == f"replied   {told}5,210 (4,900 cached) tokens in, 80 out"
         assert second[19:].split()[0] in ("thinks", "completed", "retry")
+
+
+def test_one_step_is_no_steps() -> None:
+    made = RuntimeInitialized(
+        run_id="r1",
+        runtime_version="1",
+        runtime="local",
+        expert_name="lead",
+        experts=(),
+        model="m",
+        max_steps=1,
+        max_retries=1,
+        timeout=1,
+    )
+    assert lines(made)[0].endswith("lead with m, Perstack 1, at most 1 step")
 
 
 def test_a_whole_event_has_its_text_line_by_line_and_its_type_and_id() -> None:

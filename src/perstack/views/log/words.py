@@ -40,6 +40,7 @@ from perstack.schema.tool import ToolResult
 from perstack.schema.usage import NO_USAGE, Usage
 from perstack.views.cost import Cost, cost_text
 from perstack.views.log.paint import Style
+from perstack.views.plain import counted
 
 LONGEST = 4000
 """Characters of a text that are looked at: more is never shown."""
@@ -114,7 +115,7 @@ def _of_runtime(fact: RuntimeEvent) -> list[Words]:
     match fact:
         case RuntimeInitialized():
             about = f"{fact.expert_name} with {fact.model}, Perstack {fact.runtime_version}"
-            limit = "" if fact.max_steps is None else f", at most {fact.max_steps} steps"
+            limit = "" if fact.max_steps is None else f", at most {counted(fact.max_steps, 'step')}"
             told = [Words("runs", f"{about}{limit}", "dim")]
             return [*told, Words("notice", fact.notice, "odd")] if fact.notice else told
         case SkillStarting():
