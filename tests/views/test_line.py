@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perstack.schema.line import json_line
+from perstack.schema.line import json_document, json_line
 from perstack.views.plain import plain
 from views.test_plain import BIDI
 
@@ -37,6 +37,14 @@ def test_a_line_is_the_same_json_with_nothing_raw_that_a_view_would_escape(value
 @pytest.mark.parametrize("code", [0x7F, 0x80, 0x9B, 0x9F, 0xAD, 0x2028, 0x202E, 0xFEFF, 0x200B])
 def test_a_character_that_is_not_for_terminals_stands_as_an_escape(code: int):
     assert json_line({"a": f"x{chr(code)}y"}) == b'{"a":"x\\u%04xy"}' % code
+
+
+def test_a_document_spells_out_what_is_no_unicode():
+    value = {"a": ("x\udcffy", ["\x9b"]), "b": 1}
+    document = json_document(value)
+    assert json.loads(document) == {"a": [r"x\udcffy", ["\x9b"]], "b": 1}
+    assert document.startswith(b'{\n  "a"')
+    assert document.isascii()
 
 
 def test_invisible_letters_stand_as_a_pair_of_escapes():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perstack.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from perstack.config.request import RunRequest
 
 
@@ -29,7 +29,8 @@ def check_place(path: Path, workspace: Path, told: str) -> None:
     Raises:
         ConfigurationError: it lies in the workspace.
     """
-    if path != workspace / "perstack" and path.resolve().is_relative_to(workspace):
+    real = Path(os.path.realpath(path))  # which leaves links that lead nowhere as they are
+    if path != workspace / "perstack" and real.is_relative_to(workspace):
         raise ConfigurationError(
             f"{told} is {path}, inside the workspace {workspace}: tools "
             "could reach it there. Name a folder outside, or leave it out to use perstack/"

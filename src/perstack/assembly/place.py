@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perstack.assembly.jobs_path import jobs_path
+from perstack.config.here import working_directory
 from perstack.config.request import Options
 from perstack.config.resolve import resolve
 from perstack.errors import NoSuchJob
@@ -28,7 +29,7 @@ def jobs_place(config: str | None, workspace: str | None, env_path: tuple[str, .
     options = Options(
         config=config, workspace=workspace, env_path=env_path, model="none", runtime="local"
     )
-    return jobs_path(resolve(options, Path.cwd(), os.environ))
+    return jobs_path(resolve(options, working_directory(), os.environ))
 
 
 def job_named(root: Path, job_id: str | None) -> Job:

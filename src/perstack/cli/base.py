@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -35,6 +34,7 @@ def base(workspace: str | None, pick: tuple[str, ...], omit: tuple[str, ...]) ->
     import anyio
 
     from perstack.cli.hardening import hide_from_children
+    from perstack.config.here import working_directory
 
     if workspace == "":
         raise UsageError("--workspace is empty")
@@ -47,7 +47,7 @@ def base(workspace: str | None, pick: tuple[str, ...], omit: tuple[str, ...]) ->
         raise UsageError(
             f"perstack base needs the extra `mcp` ({missing}): pip install 'perstack[mcp]'"
         ) from missing
-    calls = Calls(Path.cwd() / (workspace or ""), os.environ, pick, omit)
+    calls = Calls(working_directory() / (workspace or ""), os.environ, pick, omit)
     if sys.stdin.isatty():
         sys.stderr.write("Waiting for an MCP client on standard input. Ctrl-D ends this.\n")
     return anyio.run(_serve, calls, *_taken_over())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -29,21 +28,19 @@ def check(expert: str | None, config: str | None, *, as_json: bool) -> int:
     and no key is needed.
     """
     from perstack.assembly.check import check_config
+    from perstack.config.here import working_directory
     from perstack.config.request import Options
 
-    report = check_config(Options(expert_key=expert, config=config), Path.cwd())
+    report = check_config(Options(expert_key=expert, config=config), working_directory())
     _print(report, as_json=as_json)
     return 0 if report.is_clean else 2
 
 
 def _print(report: ConfigReport, *, as_json: bool) -> None:
     if as_json:
-        import msgspec
+        from perstack.cli.printing import Printer
 
-        from perstack.schema.line import json_line
-
-        document = msgspec.json.format(json_line(report), indent=2)
-        sys.stdout.write(f"{document.decode()}\n")
+        Printer().document(report)
         return
     from perstack.views.plain import plain
 

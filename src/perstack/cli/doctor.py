@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -42,6 +40,7 @@ def doctor(
 
     from perstack.assembly.doctor import Survey, diagnose
     from perstack.cli.hardening import hide_from_children
+    from perstack.config.here import working_directory
     from perstack.config.request import Options
 
     hide_from_children()
@@ -53,20 +52,18 @@ def doctor(
         env_path=env_path,
         env=env,
     )
-    diagnosis = anyio.run(diagnose, Survey(options, Path.cwd(), os.environ))
+    diagnosis = anyio.run(diagnose, Survey(options, working_directory(), os.environ))
     _print(diagnosis, as_json=as_json)
     return 0 if diagnosis.is_ready else 1
 
 
 def _print(diagnosis: Diagnosis, *, as_json: bool) -> None:
+    from perstack.cli.printing import Printer
+
+    printer = Printer()
     if as_json:
-        import msgspec
-
-        from perstack.schema.line import json_line
-
-        document = msgspec.json.format(json_line(diagnosis), indent=2)
-        sys.stdout.write(f"{document.decode()}\n")
+        printer.document(diagnosis)
         return
     from perstack.views.diagnosis_text import diagnosis_text
 
-    sys.stdout.write(f"{diagnosis_text(diagnosis)}\n")
+    printer.lines([diagnosis_text(diagnosis)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -29,11 +28,12 @@ def init(name: str | None) -> int:
     """
     from perstack.assembly.new_project import expert_name, write_project
     from perstack.config.dotenv import load_env
+    from perstack.config.here import working_directory
     from perstack.config.load import FILE_NAME
     from perstack.config.resolve import DEFAULT_ENV_PATHS
     from perstack.config.starting_model import starting_model
 
-    folder = Path.cwd()
+    folder = working_directory()
     expert = expert_name(name, folder)
     start = starting_model(load_env([folder / path for path in DEFAULT_ENV_PATHS], os.environ))
     is_new, code = False, 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -50,12 +49,13 @@ def install(
 
     from perstack.cli.hardening import hide_from_children
     from perstack.cli.interruption import code_unless_stopped
+    from perstack.config.here import working_directory
     from perstack.config.request import Options
     from perstack.config.resolve import resolve
 
     hide_from_children()
     options = Options(config=config, env_path=env_path, env=env)
-    request = resolve(options, Path.cwd(), os.environ)
+    request = resolve(options, working_directory(), os.environ)
     return anyio.run(code_unless_stopped, partial(_compare if frozen else _write, request))
 
 

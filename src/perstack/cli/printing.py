@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from perstack.schema.line import json_line
+from perstack.schema.line import json_document, json_line
 from perstack.views.log.paint import Paint
 from perstack.views.plain import plain
 
@@ -47,6 +47,11 @@ class Printer:
         shown = msgspec.json.format(safe, indent=2) if self._is_pretty else safe
         sys.stdout.flush()
         sys.stdout.buffer.write(shown + b"\n")
+
+    def document(self, value: object) -> None:
+        """One JSON value over several lines, whatever texts and names of files are in it."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(json_document(value) + b"\n")
 
     def shown(self, show: Callable[[], int]) -> int:
         """What `show` returns, an exit code, once all that it wrote is out.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
@@ -78,12 +77,13 @@ def run_headless(expert: str, query: str | None, events: Form, given: Given) -> 
 
     from perstack.cli.hardening import hide_from_children
     from perstack.cli.session import run_session
+    from perstack.config.here import working_directory
     from perstack.config.request import Options
     from perstack.config.resolve import resolve
 
     hide_from_children()
     options = Options(expert_key=expert, query=read_query(query), requires_query=True, **given)
-    request = resolve(options, Path.cwd(), os.environ)
+    request = resolve(options, working_directory(), os.environ)
     return anyio.run(run_session, request, events, repeated(options))
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -47,6 +44,7 @@ def skills(
 
     from perstack.cli.hardening import hide_from_children
     from perstack.cli.interruption import code_unless_stopped
+    from perstack.config.here import working_directory
     from perstack.config.request import Options
     from perstack.config.resolve import resolve
 
@@ -59,7 +57,7 @@ def skills(
         env_path=env_path,
         env=env,
     )
-    request = resolve(options, Path.cwd(), os.environ)
+    request = resolve(options, working_directory(), os.environ)
     return anyio.run(code_unless_stopped, partial(_show, request, as_json))
 
 
@@ -73,17 +71,15 @@ async def _show(request: RunRequest, as_json: bool) -> int:
 
 
 def _print(inventory: Inventory, *, as_json: bool) -> None:
-    if as_json:
-        import msgspec
+    from perstack.cli.printing import Printer
 
-        click.echo(msgspec.json.format(msgspec.json.encode(inventory), indent=2))
+    printer = Printer()
+    if as_json:
+        printer.document(inventory)
         return
     from perstack.views.inventory_text import inventory_text
     from perstack.views.plain import plain
 
     for warning in inventory.warnings:
         click.echo(plain(f"warning: {warning}"), err=True)
-    is_terminal = sys.stdout.isatty()
-    click.echo(
-        inventory_text(inventory, shutil.get_terminal_size().columns if is_terminal else None)
-    )
+    printer.lines([inventory_text(inventory, printer.width)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
@@ -45,8 +44,9 @@ def start(expert: str | None, query: str | None, events: Form, **given: Unpack[G
     from perstack.cli.hardening import hide_from_children
     from perstack.cli.wanted import Wanted
     from perstack.cli.workbench import work
+    from perstack.config.here import working_directory
     from perstack.config.request import Options
 
     hide_from_children()
     options = Options(expert_key=expert, query=read_query(query), **given)
-    return anyio.run(work, Wanted(options, Path.cwd(), os.environ))
+    return anyio.run(work, Wanted(options, working_directory(), os.environ))

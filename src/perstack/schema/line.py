@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, cast
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # As UTF-8, and the same set that `views.plain` escapes: DEL and C1, which are controls, as
 # some terminals take them; what is invisible, or reorders or ends a line.
@@ -33,6 +37,29 @@ def json_line(value: object) -> bytes:
         if lead in line and search(line):  # the first is fast, and false for most lines
             return _UNSAFE.sub(_escaped, line)
     return line
+
+
+def json_document(value: object) -> bytes:
+    """`value` as JSON of several lines, as harmless as `json_line`.
+
+    A name of a file may be no Unicode. What is none in it stands as a backslash and a number.
+    """
+    try:
+        line = json_line(value)
+    except UnicodeEncodeError:
+        line = json_line(_spelled(msgspec.to_builtins(value)))
+    return msgspec.json.format(line, indent=2)
+
+
+def _spelled(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        table = cast("dict[str, object]", value)
+        return {name: _spelled(each) for name, each in table.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(each) for each in cast("Iterable[object]", value)]
+    return value
 
 
 class _Escapes(dict[int, str]):
