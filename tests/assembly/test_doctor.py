@@ -15,14 +15,32 @@ import pytest
 from perstack.assembly.ask import MAX_ANSWER_BYTES, ask
 from perstack.assembly.doctor import docker
 from perstack.assembly.doctor.docker import docker_engine
+from perstack.assembly.doctor.project import jobs_place
 from perstack.assembly.doctor.sandboxes import sandbox
-from perstack.schema.diagnosis import Engine
+from perstack.config.request import Options
+from perstack.config.resolve import resolve
+from perstack.schema.diagnosis import Engine, Finding
 
 pytestmark = pytest.mark.anyio
 
 MACHINES = Path("/var/run/docker.sock")
 NOWHERE = Path("/nonexistent")
 VERSION = b'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"Version": "28.2.2", "X": 1}'
+
+
+@pytest.mark.parametrize("name", ["perstack", "jobs"])
+@pytest.mark.parametrize("refused", [os.R_OK, os.W_OK, os.X_OK])
+def test_folders_for_jobs_that_may_not_be_read_and_written_are_told(
+    tmp_path: Path, name: str, refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "perstack/jobs").mkdir(parents=True)
+    request = resolve(Options(), tmp_path, {})
+    findings: list[Finding] = []
+    assert jobs_place(request, findings) == str(tmp_path / "perstack")
+    assert not findings
+    monkeypatch.setattr(os, "access", lambda path, mode: path.name != name or not mode & refused)
+    jobs_place(request, findings)
+    assert "may not be read and written" in findings[0].message
 
 
 @asynccontextmanager

@@ -257,6 +257,65 @@ async def test_a_server_that_is_to_be_asked_and_is_not_there_is_a_problem(tmp_pa
     assert "ollama serve" in finding.advice
 
 
+async def asked_elsewhere(folder: Path, answers: Mapping[str, Any]) -> Diagnosis:
+    """A diagnosis that looks at no usual port, of a run that asks a server for a model."""
+    async with serving(answers) as served:
+        environ = {"OLLAMA_BASE_URL": f"http://127.0.0.1:{served.port}"}
+        return await diagnose(Survey(Options(provider="ollama", model="x"), folder, environ), [])
+
+
+async def test_the_server_that_a_run_would_ask_is_looked_at_wherever_it_is(tmp_path: Path) -> None:
+    [finding] = (await asked_elsewhere(tmp_path, OLLAMA)).findings
+    assert finding.message == "The Ollama server has no model x"
+    environ = {"OLLAMA_BASE_URL": f"http://127.0.0.1:{free_port()}"}
+    survey = Survey(Options(provider="ollama", model="x"), tmp_path, environ)
+    [finding] = (await diagnose(survey, [])).findings
+    assert finding.message.startswith("Nothing listens at port")
+
+
+async def test_nothing_is_said_of_an_address_that_is_not_looked_at(tmp_path: Path) -> None:
+    port = free_port()
+    environ = {"OLLAMA_BASE_URL": f"http://[::1]:{port}"}
+    survey = Survey(Options(provider="ollama", model="x"), tmp_path, environ)
+    assert (await diagnose(survey, [port])).findings == ()
+
+
+@pytest.mark.parametrize("answers", [SOMETHING_ELSE, {"/api/version": HANGS}])
+async def test_what_does_not_answer_as_ollama_does_is_a_warning(
+    tmp_path: Path, answers: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_models, "SECONDS", 0.3)
+    diagnosis = await asked_elsewhere(tmp_path, answers)
+    [finding] = diagnosis.findings
+    assert diagnosis.is_ready
+    assert finding.message.endswith("where the model is asked, does not answer as Ollama does")
+
+
+def many(*more: str) -> dict[str, Any]:
+    """An Ollama server with thousands of models."""
+    names = [*(f"m{number}" for number in range(5000)), *more]
+    return OLLAMA | {"/api/tags": {"models": [{"name": name} for name in names]}}
+
+
+async def test_of_thousands_of_models_the_chosen_one_is_looked_at(tmp_path: Path) -> None:
+    answers = many("gemma3:latest")
+    diagnosis = await examined(tmp_path, answers, model="gemma3")
+    [server] = diagnosis.local_servers
+    assert server.models[0].name == "gemma3:latest"
+    assert server.left_out == 5001 - host.MAX_MODELS
+    assert diagnosis.findings[0].message.startswith("The model gemma3 cannot call tools")
+
+
+async def test_of_thousands_of_models_a_missing_one_is_missed(tmp_path: Path) -> None:
+    [finding] = (await examined(tmp_path, many(), model="gemma3")).findings
+    assert finding.message == "The Ollama server has no model gemma3"
+
+
+async def test_a_chosen_model_that_only_embeds_is_there_and_does_not_fit(tmp_path: Path) -> None:
+    [finding] = (await examined(tmp_path, OLLAMA, model="nomic-embed-text")).findings
+    assert finding.message.startswith("The model nomic-embed-text cannot call tools")
+
+
 async def test_a_model_that_is_not_there_is_a_problem_with_those_that_are(tmp_path: Path) -> None:
     [finding] = (await examined(tmp_path, OLLAMA, model="llama; rm -rf")).findings
     assert finding.message == "The Ollama server has no model llama; rm -rf"

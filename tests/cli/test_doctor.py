@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cli.process import QUIET, Ended, perstack
+from cli.process import PERSTACK, QUIET, Ended, perstack
 from perstack._version import __version__
 from perstack.schema.diagnosis import Diagnosis
 
@@ -293,7 +294,8 @@ def test_what_is_wrong_in_files_and_variables_is_a_finding(
     [found] = document["findings"]
     assert (found["severity"], found["topic"]) == ("problem", topic)
     assert message in found["message"]
-    assert found["advice"]
+    assert found["advice"].endswith(".")
+    assert "line" not in found["advice"]
 
 
 def test_unknown_keys_are_warnings_and_a_list_of_their_own(tmp_path: Path) -> None:
@@ -330,6 +332,17 @@ def test_variables_and_programs_that_skills_lack_are_told_of_each_expert(tmp_pat
         "worker: the skill one is started with no-such-program, which is not there",
     ]
     assert "other: its delegate nobody: There is no Expert" in messages(document, "warning")[0]
+
+
+def test_the_program_of_a_base_skill_command_that_is_not_there_is_told(tmp_path: Path) -> None:
+    command = 'perstackBaseSkillCommand = ["no-such-program", "base"]\n'
+    (tmp_path / "perstack.toml").write_text(command + WORKER)
+    document = examined(tmp_path)
+    [worker] = document["experts"]
+    assert worker["missingPrograms"] == [{"skill": "@perstack/base", "command": "no-such-program"}]
+    assert advice(document) == "Install it, or correct perstackBaseSkillCommand."
+    (tmp_path / "perstack.toml").write_text(command.replace("no-such-program", "true") + WORKER)
+    assert examined(tmp_path)["isReady"]
 
 
 def test_a_program_that_comes_with_another_is_named_with_it(tmp_path: Path) -> None:
@@ -383,20 +396,42 @@ def test_a_lock_is_current_older_or_cannot_be_read(tmp_path: Path) -> None:
     assert document["places"]["lockState"] == "unreadable"
     assert "perstack install" in advice(document)
 
+    lock.write_text("no lock")
+    assert "\n" not in messages(examined(tmp_path))[0]
 
+
+@pytest.mark.parametrize("name", ["perstack", "perstack/jobs"])
 @pytest.mark.parametrize("kind", ["a file", "a link"])
-def test_a_place_where_no_job_can_be_kept_is_told(tmp_path: Path, kind: str) -> None:
+def test_a_place_where_no_job_can_be_kept_is_told(tmp_path: Path, kind: str, name: str) -> None:
+    place = tmp_path / name
+    place.parent.mkdir(exist_ok=True)
     if kind == "a file":
-        (tmp_path / "perstack").write_text("")
+        place.write_text("")
     else:
         (tmp_path / "elsewhere").mkdir()
-        (tmp_path / "perstack").symlink_to(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
     document = examined(tmp_path)
-    assert "it is a link or a file where a real folder must be" in messages(document)[0]
+    assert "is a link or a file where a real folder must be" in messages(document)[0]
+    assert name in messages(document)[0]
     (tmp_path / "perstack.toml").write_text(WORKER)
     ended = perstack("run", "worker", "Go", cwd=tmp_path, env={"ANTHROPIC_API_KEY": KEY})
     assert ended.code == 1
     assert ended.stdout == ""
+
+
+def test_a_path_for_jobs_that_leads_round_in_a_circle_is_told(tmp_path: Path) -> None:
+    loop, workspace = tmp_path / "loop", tmp_path / "workspace"
+    loop.symlink_to(loop)
+    workspace.mkdir()
+    env = {"ANTHROPIC_API_KEY": KEY, "PERSTACK_STORAGE_PATH": str(loop / "jobs")}
+    document = examined(workspace, env=env)
+    assert messages(document) == [
+        f"Jobs cannot be kept in {loop}/jobs: Too many levels of symbolic links"
+    ]
+    ended = perstack("jobs", cwd=workspace, env=env)
+    assert ended.code == 1
+    assert "Cannot open" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_jobs_in_the_workspace_but_not_in_their_folder_are_refused(tmp_path: Path) -> None:
@@ -419,6 +454,54 @@ def test_places_are_whole_paths(tmp_path: Path) -> None:
     assert places["workspace"] == str(tmp_path / "work")
     assert places["envFiles"] == [str(tmp_path / ".env.local")]
     assert places["cache"] == "/caches/perstack/locks"
+
+
+def test_a_name_of_a_folder_may_be_no_unicode(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"odd\xff")
+    folder.mkdir()
+    (folder / "perstack.toml").write_text(WORKER)
+    assert examined(folder)["places"]["workspace"] == rf"{tmp_path}/odd\udcff"
+    assert rf"{tmp_path}/odd\udcff" in perstack("doctor", cwd=folder, env={}).stdout
+
+
+def test_what_the_locale_cannot_show_is_spelled_out(tmp_path: Path) -> None:
+    (tmp_path / "perstack.toml").write_text(f'"ключ\U0001f511" = 1\n{WORKER}', encoding="utf-8")
+    env = {"ANTHROPIC_API_KEY": KEY, "PYTHONIOENCODING": "ascii"}
+    assert r'"\u043a\u043b\u044e\u0447\U0001f511": is not a known key' in (
+        perstack("doctor", cwd=tmp_path, env=env).stdout
+    )
+    assert examined(tmp_path, env=env)["unknownKeys"] == ['"ключ\U0001f511"']
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("doctor",),
+        ("check",),
+        ("log",),
+        ("jobs",),
+        ("init",),
+        ("install",),
+        ("skills", "worker"),
+        ("run", "worker", "Go"),
+        ("base",),
+    ],
+)
+def test_a_working_directory_that_is_gone_is_a_usage_error(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    ended = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD" && exec "$0" "$@"', str(PERSTACK), *words],
+        cwd=gone,
+        env=QUIET,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = "perstack: The working directory is not there any more: go to another one\n"
+    assert (ended.returncode, ended.stderr, ended.stdout) == (2, told, "")
 
 
 def test_a_node_that_answers_slowly_strangely_or_never_is_no_hindrance(tmp_path: Path) -> None:

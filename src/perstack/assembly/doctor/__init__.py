@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from perstack._version import __version__
+from perstack.assembly.doctor.advice import sentence
 from perstack.assembly.doctor.docker import docker_engine
-from perstack.assembly.doctor.local import local_findings
+from perstack.assembly.doctor.local import local_findings, port_here
 from perstack.assembly.doctor.programs import found_programs
 from perstack.assembly.doctor.project import (
     expert_needs,
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
     from perstack.schema.diagnosis import Engine, LockState, Topic
 
 _TOPICS: dict[Stage, tuple[Topic, str, str]] = {
-    "file": ("configuration", ". ", "Correct it there."),
+    "file": ("configuration", ". ", "Correct it, or name another file with --config."),
     "runtime": ("configuration", "; ", "Leave `runtime` out, or set it to local."),
-    "variables": ("variables", "", "Correct that line, or take it out."),
+    "variables": ("variables", "", "Correct it, or take it out."),
     "model": ("model", ": ", "Name a model."),
     "origins": ("variables", ". ", "Export both, or put both into the file."),
     "registry": ("variables", "", "Correct it, or unset it."),
@@ -92,7 +93,7 @@ class Survey:
                 topic=topic,
                 message=message.rstrip(":"),
                 details=problem.problems,
-                advice=f"{advice[:1].upper()}{advice[1:]}",
+                advice=sentence(advice),
             )
         )
 
@@ -100,9 +101,12 @@ class Survey:
 async def diagnose(survey: Survey, ports: Sequence[int] = PORTS) -> Diagnosis:
     """All of it: the survey, and what programs on this machine answer.
 
-    `ports` of the loopback address are looked at for model servers.
+    `ports` of the loopback address are looked at for model servers, and the one that a
+    run would ask.
     """
     request = survey.request
+    chosen = port_here(request) if survey.model is not None else None
+    looked_at = (*ports, *(() if chosen is None or chosen in ports else (chosen,)))
     engines: list[Engine] = []
     searches: list[Search] = []
 
@@ -110,7 +114,7 @@ async def diagnose(survey: Survey, ports: Sequence[int] = PORTS) -> Diagnosis:
         engines.append(await docker_engine(request.environ))
 
     async def look_for_models() -> None:
-        searches.append(await local_servers(ports))
+        searches.append(await local_servers(looked_at, request.settings.model))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask_docker)

@@ -6,9 +6,9 @@ from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from perstack.assembly.local_models.host import HERE
 from perstack.assembly.model import is_model_configured
 from perstack.assembly.vendor import address
-from perstack.net.addresses import is_here
 from perstack.providers.address import OLLAMA_URL
 from perstack.schema.diagnosis import Finding
 
@@ -28,9 +28,9 @@ def local_findings(request: RunRequest, search: Search) -> Iterator[Finding]:
     if not is_model_configured(request):
         yield from _unused(search.servers)
         return
-    port = _port_here(request)
+    port = port_here(request)
+    is_ollama = request.settings.provider.provider_name == "ollama"
     if port in search.closed:
-        is_ollama = request.settings.provider.provider_name == "ollama"
         start = "Start it (`ollama serve`)" if is_ollama else "Start the model server"
         yield Finding(
             severity="problem",
@@ -38,9 +38,17 @@ def local_findings(request: RunRequest, search: Search) -> Iterator[Finding]:
             message=f"Nothing listens at port {port} of this machine, where the model is asked",
             advice=f"{start}, or name another address or provider.",
         )
-    for server in search.servers:
-        if urlsplit(server.base_url).port == port:
-            yield from _about_model(request.settings.model, server)
+    there = [server for server in search.servers if urlsplit(server.base_url).port == port]
+    for server in there:
+        yield from _about_model(request.settings.model, server)
+    if is_ollama and port is not None and port not in search.closed and not there:
+        yield Finding(
+            severity="warning",
+            topic="model",
+            message=f"What listens at port {port} of this machine, where the model is asked, "
+            "does not answer as Ollama does",
+            advice="See what it is, or name another address or provider.",
+        )
 
 
 def _unused(servers: Sequence[LocalServer]) -> Iterator[Finding]:
@@ -68,15 +76,14 @@ def _way_to(server: LocalServer, name: str) -> str:
     )
 
 
-def _port_here(request: RunRequest) -> int | None:
-    """The port of this machine where the provider is asked; None where it is elsewhere."""
+def port_here(request: RunRequest) -> int | None:
+    """The port of 127.0.0.1 where the provider is asked; None where it is elsewhere."""
     told, _ = address(request)
     if told is None and request.settings.provider.provider_name == "ollama":
         told = OLLAMA_URL
     try:
         parts = urlsplit(told or "")
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return parts.port if host and is_here(host) else None
+        return parts.port if parts.hostname in (HERE, "localhost") else None
     except ValueError:
         return None
 
@@ -84,7 +91,7 @@ def _port_here(request: RunRequest) -> int | None:
 def _about_model(name: str, server: LocalServer) -> Iterator[Finding]:
     model = _named(name, server)
     if model is None:
-        if server.kind == "ollama" and not server.left_out and not name.endswith("cloud"):
+        if server.kind == "ollama" and not name.endswith("cloud"):
             there = f" It has: {', '.join(_fit(server))}." if _fit(server) else ""
             yield Finding(
                 severity="problem",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from perstack.assembly.doctor.advice import sentence
 from perstack.assembly.experts import Experts
 from perstack.assembly.jobs_path import jobs_path
 from perstack.assembly.lock import load_lock
@@ -22,6 +23,7 @@ from perstack.schema.diagnosis import (
     MissingVariable,
 )
 from perstack.schema.skill import McpStdioSkill
+from perstack.schema.tool import BASE_SKILL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +46,7 @@ def read_lock(request: RunRequest, found: list[Finding]) -> tuple[LockState, Loc
             Finding(
                 severity="problem",
                 topic="lock",
-                message=str(problem.args[0]),
+                message=str(problem.args[0]).partition("\n")[0],
                 details=problem.problems,
                 advice="Bring it back from version control, or take it away and write it anew "
                 "with `perstack install`.",
@@ -90,7 +92,7 @@ def _looked_at(request: RunRequest) -> list[str]:
 
 def _needs(key: str, request: RunRequest, experts: Experts, found: list[Finding]) -> ExpertNeeds:
     assert request.project is not None  # noqa: S101 - the key is from it
-    expert = request.project.experts[key]
+    expert = _resolved(request.project.experts[key], experts)
     variables = tuple(
         MissingVariable(skill=name, name=variable)
         for name, skill in expert.skills.items()
@@ -99,7 +101,7 @@ def _needs(key: str, request: RunRequest, experts: Experts, found: list[Finding]
     programs = tuple(_missing_programs(expert, request))
     problems = [
         *(_no_variable(key, missing) for missing in variables),
-        *(_no_program(key, missing) for missing in programs),
+        *(_no_program(key, missing, request) for missing in programs),
         *_refusals(key, expert, request, experts, {missing.skill for missing in variables}),
     ]
     found += problems
@@ -107,6 +109,14 @@ def _needs(key: str, request: RunRequest, experts: Experts, found: list[Finding]
     return ExpertNeeds(
         key=key, is_ready=not problems, missing_env=variables, missing_programs=programs
     )
+
+
+def _resolved(declared: Expert, experts: Experts) -> Expert:
+    """The Expert as a run has it; as it is declared where none would."""
+    try:
+        return experts.expert(declared.key)
+    except PerstackError:
+        return declared
 
 
 def _missing_programs(expert: Expert, request: RunRequest) -> Iterator[MissingProgram]:
@@ -134,7 +144,8 @@ def _refusals(
             topic="experts",
             message=message.rstrip("."),
             details=details,
-            advice=advice or f"Correct {key} in the configuration, or the variables that it names.",
+            advice=sentence(advice)
+            or f"Correct {key} in the configuration, or the variables that it names.",
         )
 
 
@@ -147,9 +158,11 @@ def _no_variable(key: str, missing: MissingVariable) -> Finding:
     )
 
 
-def _no_program(key: str, missing: MissingProgram) -> Finding:
+def _no_program(key: str, missing: MissingProgram, request: RunRequest) -> Finding:
     from perstack.skills.mcp.command import program_name
 
+    is_ours = missing.skill == BASE_SKILL and request.base_skill_command
+    declared = "perstackBaseSkillCommand" if is_ours else "the skill's `command`"
     source = {"npx": "Node.js", "node": "Node.js", "npm": "Node.js", "uvx": "uv"}.get(
         program_name(missing.command)
     )
@@ -160,7 +173,7 @@ def _no_program(key: str, missing: MissingProgram) -> Finding:
         "which is not there",
         advice=f"Install {source}, which it comes with."
         if source
-        else "Install it, or correct the skill's `command`.",
+        else f"Install it, or correct {declared}.",
     )
 
 
@@ -183,7 +196,9 @@ def jobs_place(request: RunRequest, found: list[Finding]) -> str | None:
         path = jobs_path(request)
     except ConfigurationError as problem:
         message, _, advice = problem.message.partition(". ")
-        found.append(Finding(severity="problem", topic="jobs", message=message, advice=advice))
+        found.append(
+            Finding(severity="problem", topic="jobs", message=message, advice=sentence(advice))
+        )
         return None
     if (why := _unwritable(path)) is not None:
         found.append(
@@ -200,14 +215,23 @@ def jobs_place(request: RunRequest, found: list[Finding]) -> str | None:
 
 def _unwritable(path: Path) -> str | None:
     """Why no job could be begun below a path, as far as looking tells."""
-    try:
-        if not stat.S_ISDIR(path.lstat().st_mode):
-            return "it is a link or a file where a real folder must be"
-    except FileNotFoundError:
-        pass
-    except OSError as trouble:
-        return trouble.strerror or type(trouble).__name__
-    folder = next(place for place in (path, *path.parents) if place.exists())
+    for place in (path, path / "jobs"):
+        name = "it" if place == path else shown_path(place)
+        try:
+            if not stat.S_ISDIR(place.lstat().st_mode):
+                return f"{name} is a link or a file where a real folder must be"
+        except FileNotFoundError:
+            return _unmade(place)
+        except OSError as trouble:
+            return trouble.strerror or type(trouble).__name__
+        if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+            return f"{name} may not be read and written"
+    return None
+
+
+def _unmade(path: Path) -> str | None:
+    """Why a folder that is not there could not be made."""
+    folder = next(place for place in path.parents if place.exists())
     if not folder.is_dir():
         return f"{shown_path(folder)} is no folder"
     if not os.access(folder, os.W_OK | os.X_OK):

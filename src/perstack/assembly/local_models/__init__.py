@@ -39,13 +39,16 @@ class Search(NamedTuple):
     closed: frozenset[int] = frozenset()
 
 
-async def local_servers(ports: Sequence[int] = PORTS) -> Search:
-    """Look at each port of the loopback address, whatever may listen there."""
+async def local_servers(ports: Sequence[int] = PORTS, wanted: str = "") -> Search:
+    """Look at each port of the loopback address, whatever may listen there.
+
+    `wanted` is a model that is listed where it is, however many there are.
+    """
     found: dict[int, LocalServer] = {}
     closed: set[int] = set()
     async with anyio.create_task_group() as tasks:
         for port in ports:
-            tasks.start_soon(_look, Host(port), found, closed)
+            tasks.start_soon(_look, Host(port, wanted), found, closed)
     return Search(tuple(found[port] for port in ports if port in found), frozenset(closed))
 
 

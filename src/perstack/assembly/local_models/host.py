@@ -22,9 +22,13 @@ T = TypeVar("T")
 
 
 class Host(NamedTuple):
-    """A port of the loopback address. No other address is ever asked."""
+    """A port of the loopback address. No other address is ever asked.
+
+    `wanted` is the model that is looked for there, however many there are.
+    """
 
     port: int
+    wanted: str = ""
 
     @property
     def url(self) -> str:
@@ -48,11 +52,16 @@ class Host(NamedTuple):
             return None
         return await ask(stream, path, shape, body)
 
+    def is_wanted(self, name: str) -> bool:
+        """Whether it is the model that is looked for, with Ollama's tag or without."""
+        return bool(self.wanted) and name in (self.wanted, f"{self.wanted}:latest")
 
-def listed(names: Iterable[str]) -> tuple[Sequence[str], int]:
-    """The names that are looked at, each once, and how many are left out."""
-    fine = [name for name in dict.fromkeys(names) if 0 < len(name) <= MAX_NAME]
-    return fine[:MAX_MODELS], max(len(fine) - MAX_MODELS, 0)
+    def listed(self, names: Iterable[str]) -> tuple[Sequence[str], int]:
+        """The names that are looked at, each once, and how many are left out."""
+        fine = [name for name in dict.fromkeys(names) if 0 < len(name) <= MAX_NAME]
+        if len(fine) > MAX_MODELS:
+            fine.sort(key=self.is_wanted, reverse=True)
+        return fine[:MAX_MODELS], max(len(fine) - MAX_MODELS, 0)
 
 
 def size(tokens: int | None) -> int | None:

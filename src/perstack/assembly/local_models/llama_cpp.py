@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 import msgspec
 
-from perstack.assembly.local_models.host import DETAIL_SECONDS, listed, size
+from perstack.assembly.local_models.host import DETAIL_SECONDS, size
 from perstack.schema.local_model import LocalModel, LocalServer
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def llama_cpp(host: Host) -> LocalServer | None:
     told = told or _Properties()
     about = told if len(found.data) == 1 else _Properties()
     by_name = {model.id: model for model in found.data}
-    names, left_out = listed(by_name)
+    names, left_out = host.listed(by_name)
     return LocalServer(
         kind="llamaCpp",
         provider="openai",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from perstack.assembly.local_models.host import listed, size
+from perstack.assembly.local_models.host import size
 from perstack.schema.local_model import LocalModel, LocalServer
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ async def lm_studio(host: Host) -> LocalServer | None:
 
 def _server(host: Host, models: Sequence[LocalModel]) -> LocalServer:
     by_name = {model.name: model for model in models}
-    names, left_out = listed(by_name)
+    names, left_out = host.listed(by_name)
     return LocalServer(
         kind="lmStudio",
         provider="openai",

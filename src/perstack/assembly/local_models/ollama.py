@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 
-from perstack.assembly.local_models.host import DETAIL_SECONDS, listed, size
+from perstack.assembly.local_models.host import DETAIL_SECONDS, size
 from perstack.schema.local_model import LocalModel, LocalServer
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ async def ollama(host: Host) -> LocalServer | None:
     there = await host.ask("/api/tags", _Models) if version is not None else None
     if version is None or there is None:
         return None
-    names, left_out = listed(model.name for model in there.models)
+    names, left_out = host.listed(model.name for model in there.models)
     shown: dict[str, _Shown] = {}
     loaded: dict[str, int | None] = {}
     with anyio.move_on_after(DETAIL_SECONDS):
@@ -63,7 +63,9 @@ async def ollama(host: Host) -> LocalServer | None:
         models=tuple(
             _model(name, shown.get(name, _Shown()), loaded.get(name))
             for name in names
-            if (about := shown.get(name)) is None or about.capabilities != ["embedding"]
+            if host.is_wanted(name)
+            or (about := shown.get(name)) is None
+            or about.capabilities != ["embedding"]
         ),
         left_out=left_out,
     )
