@@ -82,6 +82,17 @@ def test_nothing_is_changed_by_looking(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["perstack.toml"]
 
 
+@pytest.mark.parametrize("command", ["doctor", "check"])
+def test_no_lock_is_kept_in_the_cache_by_looking(tmp_path: Path, command: str) -> None:
+    (tmp_path / "perstack.toml").write_text(WORKER)
+    assert perstack("install", cwd=tmp_path).code == 0
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {"ANTHROPIC_API_KEY": KEY, "HOME": str(home)}
+    assert perstack(command, cwd=tmp_path, env=env).code == 0
+    assert not [*home.iterdir()]
+
+
 def test_without_a_key_the_demo_player_alone_is_left_and_that_is_a_problem(tmp_path: Path) -> None:
     document = examined(tmp_path, env={"PLAIN": "x"})
     assert (document["model"]["providerBy"], document["model"]["key"]) == ("demo", None)

@@ -83,7 +83,7 @@ def _unusable(origin: str, trouble: ConfigurationError) -> ConfigReport:
 def _looked_up(request: RunRequest, project: Project) -> tuple[tuple[str, ...], list[str]]:
     """The Experts of the file that were looked at, and what keeps them from their delegates."""
     try:
-        experts = Experts(request, load_lock(project))
+        experts = Experts(request, load_lock(project, is_kept=False))
     except ConfigurationError as trouble:
         return (), [trouble.message]
     if request.expert_key is not None:

@@ -134,8 +134,10 @@ def lock_path(config: str) -> Path:
     return Path(config).with_name(LOCK_NAME)
 
 
-def load_lock(project: Project | None) -> Lock | None:
+def load_lock(project: Project | None, *, is_kept: bool = True) -> Lock | None:
     """The lock beside the file that was loaded, if there is one.
+
+    With `is_kept`, what it says is kept in the user's cache, to be read quickly next time.
 
     Raises:
         ConfigurationError: it cannot be read, is of another version, or was edited.
@@ -154,5 +156,6 @@ def load_lock(project: Project | None) -> Lock | None:
         from perstack.config.lock import parse_lock
 
         lockfile = parse_lock(source, shown_path(path))
-        keep(source, lockfile)
+        if is_kept:
+            keep(source, lockfile)
     return Lock(lockfile, project.experts)

@@ -40,7 +40,7 @@ MAX_EXPERTS = 200
 def read_lock(request: RunRequest, found: list[Finding]) -> tuple[LockState, Lock | None]:
     """The lock of the project, and how it stands to it."""
     try:
-        lock = load_lock(request.project)
+        lock = load_lock(request.project, is_kept=False)
     except ConfigurationError as problem:
         found.append(
             Finding(
