@@ -37,6 +37,19 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of the page may end with."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", words.lower()).replace(" ", "-") for words in headings}
+
+
+@pages
+def test_every_link_to_a_heading_finds_it(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]*)\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert anchor in anchors(page.parent / target if target else page), f"{page}: {anchor}"
+
+
 @pages
 def test_every_command_names_commands_and_options_that_exist(page: Path) -> None:
     for line in page.read_text(encoding="utf-8").splitlines():
