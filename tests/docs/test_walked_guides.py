@@ -98,7 +98,7 @@ def parse(words: list[str]) -> None:
 def home() -> Generator[Path]:
     """A folder whose name is short, since `perstack log` cuts its lines."""
     with tempfile.TemporaryDirectory(prefix="p", dir="/tmp") as folder:
-        yield Path(folder)
+        yield Path(folder).resolve()
 
 
 class Walk:
