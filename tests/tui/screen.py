@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+
+from perstack.tui.app import Workbench
+from perstack.tui.session import Notice
+from tui.fake_session import FakeSession, workbench
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -35,3 +41,29 @@ async def until(pilot: Pilot[None], text: str) -> str:
     while text not in (shown := seen(pilot.app)):
         await pilot.pause(0.02)
     return shown
+
+
+@asynccontextmanager
+async def opened(
+    session: FakeSession, kept: int = 300, size: tuple[int, int] = (100, 40)
+) -> AsyncGenerator[Pilot[None]]:
+    try:
+        async with workbench(session, kept).run_test(size=size, notifications=True) as pilot:
+            yield pilot
+    finally:
+        session.end()
+
+
+def the_app(pilot: Pilot[None]) -> Workbench:
+    assert isinstance(pilot.app, Workbench)
+    return pilot.app
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    """Wait until everything that was told is shown: a notice behind it is."""
+    session = the_app(pilot)._session
+    assert isinstance(session, FakeSession)
+    session.tell(Notice("that was all"))
+    await until(pilot, "that was all")
+    while not session.is_heard:
+        await pilot.pause(0.02)

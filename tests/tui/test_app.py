@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
-
 import pytest
 
 from perstack.schema.checkpoint import DelegatedBy, RunError
@@ -28,9 +24,9 @@ from perstack.schema.event import (
 from perstack.schema.expert import ExpertRef
 from perstack.schema.tool import DELEGATE_SKILL
 from perstack.schema.usage import Usage
-from perstack.tui.app import Workbench
-from perstack.tui.parts import RunBlock, Thought, Told, ToolLine
+from perstack.tui.parts import Thought, Told, ToolLine
 from perstack.tui.prose import Prose
+from perstack.tui.run_block import RunBlock
 from perstack.tui.session import Moving, Notice, Rested
 from tui.fake_session import (
     RUN,
@@ -44,38 +40,9 @@ from tui.fake_session import (
     tool,
     workbench,
 )
-from tui.screen import lines, seen, until
-
-if TYPE_CHECKING:
-    from textual.pilot import Pilot
+from tui.screen import lines, opened, seen, settled, the_app, until
 
 pytestmark = [pytest.mark.anyio]
-
-
-@asynccontextmanager
-async def opened(
-    session: FakeSession, kept: int = 300, size: tuple[int, int] = (100, 40)
-) -> AsyncGenerator[Pilot[None]]:
-    try:
-        async with workbench(session, kept).run_test(size=size, notifications=True) as pilot:
-            yield pilot
-    finally:
-        session.end()
-
-
-def the_app(pilot: Pilot[None]) -> Workbench:
-    assert isinstance(pilot.app, Workbench)
-    return pilot.app
-
-
-async def settled(pilot: Pilot[None]) -> None:
-    """Wait until everything that was told is shown: a notice behind it is."""
-    session = the_app(pilot)._session
-    assert isinstance(session, FakeSession)
-    session.tell(Notice("that was all"))
-    await until(pilot, "that was all")
-    while not session.is_heard:
-        await pilot.pause(0.02)
 
 
 async def test_what_is_typed_first_is_the_query() -> None:

@@ -17,6 +17,7 @@ from perstack.schema.event import (
     Retried,
     RunResultStarted,
     RunResultStreamed,
+    RunStarted,
     RunStoppedByError,
 )
 from perstack.schema.expert import ExpertRef
@@ -48,6 +49,13 @@ def spoken() -> dict[str, list[Happening]]:
     file_call = tool("writeTextFile", {"path": EVIL, "text": EVIL})
     other = tool(EVIL, {EVIL: EVIL, "more": [EVIL]}, skill=EVIL)
     question = tool(EVIL, {EVIL: EVIL}, skill="person")
+    offer = tool(EVIL, {EVIL: [EVIL, {"label": EVIL, "description": EVIL}]}, skill="person")
+    properties = {
+        EVIL: {"title": EVIL, "description": EVIL, "default": EVIL},
+        "a": {"enum": [EVIL, {EVIL: EVIL}], "title": EVIL, "default": EVIL},
+        "b": {"type": "boolean", "title": EVIL},
+    }
+    form = tool(EVIL, {"form": {"type": "object", "properties": properties}}, skill="person")
     ref = ExpertRef(key=EVIL, name=EVIL, version=EVIL)
     asked = tool("x", {"query": EVIL}, call_id="d")
     cause = RunError(name=EVIL, message=EVIL, is_retryable=True)
@@ -74,6 +82,14 @@ def spoken() -> dict[str, list[Happening]]:
             called(question),
             InteractiveToolCalled(run_id=RUN),
             Rested("stoppedByInteractiveTool", (question,)),
+        ],
+        "offer": [Rested("stoppedByInteractiveTool", (offer, question))],
+        "form": [Rested("stoppedByInteractiveTool", (form, offer))],
+        "answer": [
+            *begun(),
+            called(question),
+            InteractiveToolCalled(run_id=RUN),
+            RunStarted(run_id=RUN, tool_results=(answered(question, EVIL).tool_result,)),
         ],
         "delegate": [
             *begun(),

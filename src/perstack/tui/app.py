@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from perstack.schema.event import Fact
     from perstack.schema.tool import ToolCall
+    from perstack.tui.questions import Question
     from perstack.tui.session import Happening, Session
     from perstack.views.cost import Price
 
@@ -66,6 +67,7 @@ class Workbench(App[None]):
         self._narrator = Narrator(self.transcript)
         self._marks = Marks()
         self._questions: tuple[ToolCall, ...] = ()
+        self._question: Question | None = None
         self._can_carry_on = False
         self._is_earlier = False
 
@@ -98,8 +100,10 @@ class Workbench(App[None]):
             case Moving():
                 self._seen_ms = self._clock()
                 self._move()
+                await self._ask(())
             case Rested():
                 self._rest(happening)
+                await self._ask(happening.questions)
             case Notice(text=text, is_problem=is_problem):
                 await self.transcript.add(Told(text, is_problem=is_problem))
             case Past():
@@ -168,16 +172,20 @@ class Workbench(App[None]):
         if self.progress.state in {"running", "stopping"}:
             self.notify("It is still running; Esc stops it.", markup=False)
             return
-        if message.text.strip():
-            self.prompt.clear()
-            if self._questions:
-                self._session.answer(self._questions[0].id, message.text)
-            else:
-                self._session.ask(message.text)
-        elif self._can_carry_on:
+        text = message.text
+        if self._question is not None:
+            text = self._question.meant_by(text) or ""
+        if text.strip() or self._can_carry_on:
+            self._send(text)
+
+    def _send(self, text: str) -> None:
+        if not text.strip():
             self._session.carry_on()
+        elif self._questions:
+            self._session.answer(self._questions[0].id, text)
         else:
-            return
+            self._session.ask(text)
+        self.prompt.clear()
         self._seen_ms = self._clock()
         self._move()
 
@@ -227,6 +235,31 @@ class Workbench(App[None]):
     def _allow_steps(self, limit: str | None) -> None:
         if limit is not None:
             self._session.allow_steps(limit)
+
+    async def _ask(self, questions: tuple[ToolCall, ...]) -> None:
+        """It is the first one's turn. Whoever types nothing begins in its form."""
+        was_filled_in = self._question is not None and self._question.has_focus_within
+        self._question = await self._narrator.ask(questions)
+        form = self._question.form if self._question is not None else None
+        if form is not None and not self.prompt.text:
+            form.begin()
+        elif was_filled_in:
+            self.prompt.focus()
+
+    def on_prompt_moved(self, message: Prompt.Moved) -> None:
+        """Up or down among the answers that are offered."""
+        if self._question is not None:
+            self._question.move(message.places)
+
+    def on_question_answered(self, message: Question.Answered) -> None:
+        """An answer was picked, or a form was filled in."""
+        if self._questions and self._questions[0].id == message.call_id:
+            self._send(message.text)
+
+    def action_send_form(self) -> None:
+        """Send the form that waits."""
+        if self._question is not None and self._question.form is not None:
+            self._question.form.send()
 
     def action_stop(self) -> None:
         """Bring the job to a halt; where there is none, say how to leave."""

@@ -1,30 +1,69 @@
-"""Every key of the workbench, in one table."""
+"""Every key of the workbench, in one table: for the app, its footer and its guide."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual.binding import Binding
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
 
-KEYS: list[BindingType] = [
-    Binding("escape,ctrl+c", "stop", "Stop", key_display="Esc", priority=True),
-    Binding("ctrl+q", "quit", "Quit", key_display="^Q", priority=True),
-    Binding("pageup", "scroll(-1)", "Scroll", key_display="PgUp/PgDn", priority=True),
-    Binding("pagedown", "scroll(1)", "", show=False, priority=True),
-    Binding("ctrl+end", "follow", "Newest", key_display="^End", priority=True),
-    Binding("ctrl+o", "fold", "Fold all", key_display="^O", priority=True),
-    Binding("f2", "model", "Model", key_display="F2", priority=True),
-    Binding("f3", "go_back", "Back", key_display="F3", priority=True),
-    Binding("f4", "limit", "Steps", key_display="F4", priority=True),
-]
-"""Those of the whole screen. They come before those of whatever has the focus."""
-
 SUBMIT = "enter"
 NEW_LINE = frozenset({"ctrl+j", "shift+enter", "alt+enter"})
 """Keys of the input line, which it takes by itself."""
+
+LINES: list[BindingType] = [
+    Binding("up", "go(-1)", "", show=False),
+    Binding("down", "go(1)", "", show=False),
+]
+"""Those that lead somewhere else where nothing is typed."""
+
+
+class Key(NamedTuple):
+    """Keys as a person names them, and what they do.
+
+    `keys` are Textual's names, `action` is the app's; a key without an action belongs to
+    whatever has the focus. `footer` are the key and its word there, for the few that fit.
+    """
+
+    shown: str
+    does: str
+    keys: str = ""
+    action: str = ""
+    footer: tuple[str, str] | None = None
+
+
+TABLE = (
+    Key("Enter", "send what was typed: a query, or the answer to the question that waits"),
+    Key("Ctrl-J", "a new line in what is typed"),
+    Key("Up, Down", "with nothing typed: among the answers that are offered; Enter takes one"),
+    Key("Tab, Shift-Tab", "to the next field of a form, or back"),
+    Key("Ctrl-S", "send the form", "ctrl+s", "send_form"),
+    Key("Esc, Ctrl-C", "stop the job", "escape,ctrl+c", "stop", ("Esc", "Stop")),
+    Key("Ctrl-Q", "quit", "ctrl+q", "quit", ("^Q", "Quit")),
+    Key("Page Up", "scroll up", "pageup", "scroll(-1)"),
+    Key("Page Down", "scroll down", "pagedown", "scroll(1)"),
+    Key("Ctrl-End", "to the newest, and on with it", "ctrl+end", "follow"),
+    Key("Ctrl-O", "fold everything, or open it", "ctrl+o", "fold", ("^O", "Fold")),
+    Key("F2", "another model, from the next query on", "f2", "model", ("F2", "Model")),
+    Key("F3", "back to a checkpoint", "f3", "go_back", ("F3", "Back")),
+    Key("F4", "another limit of steps", "f4", "limit", ("F4", "Steps")),
+)
+
+KEYS: list[BindingType] = [
+    Binding(
+        key.keys,
+        key.action,
+        key.footer[1] if key.footer else "",
+        show=key.footer is not None,
+        key_display=key.footer[0] if key.footer else None,
+        priority=True,
+    )
+    for key in TABLE
+    if key.action
+]
+"""Those of the whole screen. They come before those of whatever has the focus."""
 
 MENU_KEYS: list[BindingType] = [
     Binding("escape,ctrl+c", "leave", "Leave", key_display="Esc", priority=True),

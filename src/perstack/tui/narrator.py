@@ -32,13 +32,16 @@ from perstack.schema.event import (
 from perstack.schema.message import TextPart, ThinkingPart, UserMessage
 from perstack.schema.skill import InteractiveSkill
 from perstack.schema.tool import BASE_SKILL, COMPLETION_TOOL, DELEGATE_SKILL
-from perstack.tui.parts import Question, RunBlock, Said, Thought, Told, ToolLine
+from perstack.tui.parts import Said, Thought, Told, ToolLine
 from perstack.tui.prose import Prose
+from perstack.tui.questions import Question
+from perstack.tui.run_block import RunBlock
 
 if TYPE_CHECKING:
     from textual.widget import Widget
 
     from perstack.schema.message import ExpertMessage
+    from perstack.schema.skill import InteractiveTool
     from perstack.schema.tool import ToolCall, ToolResult
     from perstack.tui.transcript import Transcript
 
@@ -51,7 +54,7 @@ class Run:
     """
 
     block: RunBlock | None = None
-    interactive: frozenset[str] = frozenset()
+    interactive: dict[str, InteractiveSkill] = field(default_factory=dict[str, InteractiveSkill])
     calls: dict[str, ToolCall] = field(default_factory=dict[str, "ToolCall"])
     lines: dict[str, ToolLine] = field(default_factory=dict[str, ToolLine])
     thought: Thought | None = None
@@ -65,6 +68,7 @@ class Narrator:
     def __init__(self, transcript: Transcript) -> None:
         self._transcript = transcript
         self._runs: dict[str, Run] = {}
+        self._questions: dict[str, Question] = {}
 
     async def flush(self) -> None:
         """Show the deltas that came since the last time."""
@@ -73,6 +77,19 @@ class Narrator:
                 await run.thought.prose.flush()
             if run.result is not None:
                 await run.result.flush()
+
+    async def ask(self, calls: tuple[ToolCall, ...]) -> Question | None:
+        """These wait for answers, and no others: the first one now. It, if there is one."""
+        waiting = {call.id for call in calls}
+        for call_id, question in self._questions.items():
+            if call_id not in waiting:
+                question.stand("over")
+        for call in calls:
+            if call.id not in self._questions:
+                await self._add(Run(), self._question(call, None))
+            is_first = call.id == calls[0].id
+            self._questions[call.id].stand("active" if is_first else "waiting")
+        return self._questions[calls[0].id] if calls else None
 
     async def tell(self, event: Fact | Shown) -> None:
         """Show one event."""
@@ -127,8 +144,9 @@ class Narrator:
                 await self._delegated(fact, run)
             case InteractiveToolCalled():
                 for call in run.calls.values():
-                    if call.skill_name in run.interactive:
-                        await self._add(run, Question(call))
+                    if (skill := run.interactive.get(call.skill_name)) is not None:
+                        tool = skill.tools.get(call.tool_name)
+                        await self._add(run, self._question(call, tool))
             case Retried(reason=reason, wait_ms=wait_ms):
                 await self._take_back(run)
                 again = f" (again in {wait_ms / 1000:g} s)" if wait_ms else ""
@@ -149,11 +167,15 @@ class Narrator:
     async def _started(self, fact: RunStarted, run: Run) -> None:
         if fact.definition is not None:
             skills = fact.definition.expert.skills.items()
-            run.interactive = frozenset(n for n, s in skills if isinstance(s, InteractiveSkill))
+            run.interactive = {n: s for n, s in skills if isinstance(s, InteractiveSkill)}
         for result in fact.tool_results:
             if result.skill_name != DELEGATE_SKILL:
                 run.calls.pop(result.id, None)
-                await self._add(run, Said(result.text))
+                question = self._questions.pop(result.id, None)
+                if question is not None and question.is_attached:
+                    question.answered(result.text)
+                else:
+                    await self._add(run, Said(result.text))
         if fact.delegated_by is None:
             for message in fact.input_messages:
                 if isinstance(message, UserMessage):
@@ -176,8 +198,13 @@ class Narrator:
         run.calls = {call.id: call for call in fact.tool_calls}
         for call in fact.tool_calls:
             is_completion = (call.skill_name, call.tool_name) == (BASE_SKILL, COMPLETION_TOOL)
-            if call.skill_name not in run.interactive | {DELEGATE_SKILL} and not is_completion:
+            is_asked = call.skill_name in run.interactive or call.skill_name == DELEGATE_SKILL
+            if not is_asked and not is_completion:
                 await self._line(run, call)
+
+    def _question(self, call: ToolCall, tool: InteractiveTool | None) -> Question:
+        question = self._questions[call.id] = Question(call, tool)
+        return question
 
     async def _line(self, run: Run, call: ToolCall) -> ToolLine:
         line = run.lines[call.id] = ToolLine(call)

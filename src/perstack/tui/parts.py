@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Collapsible, Static
 
 from perstack.tui.diffs import diff_of
+from perstack.tui.part import Part
 from perstack.tui.prose import Prose
 from perstack.tui.words import arguments_of, body_of, content_of, line_of, result_of, subject_of
 
@@ -20,37 +20,45 @@ OPEN_LINES = 12
 """Of the longest diff that is shown unfolded."""
 
 
-class Said(Static):
+class Said(Part, Static):
     """What a person said: a query, or an answer."""
 
     def __init__(self, text: str) -> None:
         super().__init__(Content.assemble(("> ", "bold $text-accent"), body_of(text, "bold")))
+        self._text = text
+
+    @property
+    def original(self) -> str:
+        """What was said."""
+        return self._text
 
 
-class Told(Static):
+class Told(Part, Static):
     """What the runtime tells: a notice, a retry, a problem."""
 
     def __init__(self, text: str, *, is_problem: bool = False) -> None:
         style = "$text-error" if is_problem else "$text-warning"
         super().__init__(content_of(text, style, 2000))
+        self._text = text
+
+    @property
+    def original(self) -> str:
+        """What was told."""
+        return self._text
 
 
-class Question(Static):
-    """A question for a person: the call that waits, with its arguments."""
-
-    def __init__(self, call: ToolCall) -> None:
-        heading = line_of(f"? {call.tool_name}", "bold $text-warning")
-        super().__init__(Content("\n").join([heading, body_of(arguments_of(call.args))]))
-        self.call_id = call.id
-
-
-class Thought(Collapsible):
+class Thought(Part, Collapsible):
     """Reasoning: open while it comes, folded when it is over."""
 
     def __init__(self, text: str = "") -> None:
         self.prose = Prose(text, classes="thought")
         super().__init__(self.prose, title="", collapsed=bool(text))
         self.title = Content.styled("Thought" if text else "Thinking …", "dim italic")
+
+    @property
+    def original(self) -> str:
+        """What was thought."""
+        return self.prose.original
 
     async def finish(self) -> None:
         """Fold it."""
@@ -59,21 +67,28 @@ class Thought(Collapsible):
         self.collapsed = True
 
 
-class ToolLine(Collapsible):
+class ToolLine(Part, Collapsible):
     """One call: a line that folds open to its arguments, or what it changes, and its result."""
 
     def __init__(self, call: ToolCall) -> None:
         self.call = call
         self.result = Static("", classes="result")
         self.diff = diff_of(call)
+        self._answer = ""
         asked = Static(body_of(arguments_of(call.args)) if self.diff is None else self.diff)
         is_short = self.diff is not None and self.diff.plain.count("\n") < OPEN_LINES
         super().__init__(asked, self.result, title="", collapsed=not is_short)
         self._show("…", "$text-accent")
 
+    @property
+    def original(self) -> str:
+        """The call, its arguments, and its result where it has one."""
+        asked = f"{self.call.tool_name}\n{arguments_of(self.call.args)}"
+        return f"{asked}\n\n{self._answer}" if self._answer else asked
+
     def answered(self, result: ToolResult) -> None:
         """Show the result."""
-        text = result_of(result)
+        text = self._answer = result_of(result)
         if result.is_error:
             self.result.update(body_of(text, "$text-error"))
             self._show("✗", "bold $text-error", text)
@@ -94,30 +109,3 @@ class ToolLine(Collapsible):
             line_of(subject_of(self.call)),
             line_of(f"  {trouble}", "$text-error") if trouble else "",
         )
-
-
-class RunBlock(Collapsible):
-    """A delegate's run: who is asked what, how it stands, and its own parts."""
-
-    def __init__(self, expert_key: str, query: str) -> None:
-        self.parts = Vertical(classes="parts")
-        self._who, self._query = expert_key, query
-        self.is_moving = True
-        super().__init__(self.parts, title="", collapsed=False)
-        self.show("asked")
-
-    def show(self, status: str, *, style: str = "$text-accent") -> None:
-        """Say how the run stands."""
-        self.title = Content.assemble(
-            line_of(self._who, "bold", 60),
-            " ",
-            line_of(status, style, 80),
-            "  ",
-            line_of(self._query, "dim"),
-        )
-
-    def ended(self, status: str, *, is_well: bool) -> None:
-        """Say how the run ended, and fold it where it ended well."""
-        self.is_moving = False
-        self.show(status, style="$text-success" if is_well else "$text-error")
-        self.collapsed = is_well

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from markdown_it import MarkdownIt
 from textual.widgets import Markdown
 
+from perstack.tui.part import Part
 from perstack.views.plain import plain
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ def parser() -> MarkdownIt:
     return MarkdownIt("gfm-like").disable("entity")
 
 
-class Prose(Markdown):
-    """Untrusted Markdown. Links are shown, and open nothing.
+class Prose(Part, Markdown):
+    """Untrusted Markdown. Links are shown, and open nothing. `whole` is what it was made of.
 
     `add` only keeps a piece; `flush` shows what is kept. So a screen is drawn as often
     as somebody flushes, however the text was cut.
@@ -27,8 +28,14 @@ class Prose(Markdown):
 
     def __init__(self, text: str = "", *, classes: str = "") -> None:
         super().__init__(plain(text), classes=classes, parser_factory=parser, open_links=False)
+        self.whole = text
         self._kept: list[str] = []
         self._stream: MarkdownStream | None = None
+
+    @property
+    def original(self) -> str:
+        """What was said; while it comes, as far as it is shown."""
+        return self.whole or self.source
 
     def add(self, piece: str) -> None:
         """Keep a piece of the text."""

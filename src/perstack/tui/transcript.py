@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
-from perstack.tui.parts import RunBlock
+from perstack.tui.part import Part
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -22,7 +22,8 @@ class Transcript(VerticalScroll, can_focus=False):
     """Scrolls with what comes, unless somebody scrolled up.
 
     More than `kept` parts slow every draw down: the oldest make room, and a line says
-    how many did. A delegate's run that goes on stays, while its oldest parts may go.
+    how many did. A delegate's run that goes on stays, while its oldest parts may go; and
+    so does a question that waits.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
@@ -68,7 +69,7 @@ class Transcript(VerticalScroll, can_focus=False):
         staying: list[Widget] = []
         while self._parts and len(self._parts) + len(staying) > self._kept:
             oldest = self._parts.popleft()
-            if isinstance(oldest, RunBlock) and oldest.is_moving:
+            if isinstance(oldest, Part) and oldest.is_needed:
                 staying.append(oldest)
                 continue
             self._gone += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,9 @@ BODY_LIMIT = 4000
 
 LINE_LIMIT = 160
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What a terminal acts on when it is pasted; and halves of characters, which cannot be copied."""
+
 _TELLING = ("path", "source", "command", "query", "url", "name")
 """Arguments that say by themselves what a call is about."""
 
@@ -34,14 +38,19 @@ def line_of(text: str, style: str = "", limit: int = LINE_LIMIT) -> Content:
     return Content.styled(plain(text, limit, one_line=True), style)
 
 
-def body_of(text: str, style: str = "") -> Content:
+def body_of(text: str, style: str = "", limit: int = BODY_LIMIT) -> Content:
     """A text of any length, cut where it is longer than anyone reads here."""
-    shown = content_of(text[:BODY_LIMIT], style)
-    left = len(text) - BODY_LIMIT
+    shown = content_of(text[:limit], style)
+    left = len(text) - limit
     if left <= 0:
         return shown
     more = counted(left, "more character")
     return Content.assemble(shown, (f"\n… and {more}, see perstack log", "dim"))
+
+
+def copyable(text: str) -> str:
+    """`text` as it came, without what a terminal would act on. Line ends and tabs stay."""
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def subject_of(call: ToolCall) -> str:
@@ -59,7 +68,7 @@ def subject_of(call: ToolCall) -> str:
 def arguments_of(args: Json) -> str:
     """All arguments: text as it stands, anything else as JSON."""
     return "\n".join(
-        f"{name}: {value if isinstance(value, str) else _json(value)}"
+        f"{name}: {value if isinstance(value, str) else json_of(value)}"
         for name, value in args.items()
     )
 
@@ -72,8 +81,12 @@ def result_of(result: ToolResult) -> str:
 
 
 def _short(value: object) -> str:
-    return (value if isinstance(value, str) else _json(value))[:LINE_LIMIT]
+    return (value if isinstance(value, str) else json_of(value))[:LINE_LIMIT]
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+def json_of(value: object) -> str:
+    """Any value as JSON text; one that is nested too deeply is not told."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except RecursionError:
+        return "…"
