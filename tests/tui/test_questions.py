@@ -116,10 +116,12 @@ async def test_of_several_questions_one_is_asked_after_the_other() -> None:
         assert session.given == [("answer", "q1", "red")]
         result = answered(first, "red").tool_result
         session.tell(Moving(), RunStarted(run_id=RUN, tool_results=(result,)))
+        session.tell(InteractiveToolCalled(run_id=RUN))
         session.tell(Rested("stoppedByInteractiveTool", (second,)))
         shown = await until(pilot, "● waiting")
         assert "> red" in shown
         assert "waits for its turn" not in shown
+        assert len(pilot.app.query(Question)) == 2
         assert "deep blue" not in shown, "what was answered offers nothing"
         await pilot.press("2", "enter")
 
@@ -196,6 +198,17 @@ async def test_a_form_is_filled_in_and_sent_as_json(size: tuple[int, int]) -> No
         assert call_id == "q1"
         assert json.loads(text) == {"name": "Ada", "is_new": True, "size": "large", "age": 36}
         assert "● running" in seen(pilot.app)
+
+
+async def test_the_first_field_of_a_long_form_is_in_sight() -> None:
+    session = FakeSession()
+    properties = {f"field {number}": {} for number in range(20)}
+    async with opened(session, size=(80, 24)) as pilot:
+        ask(session, question({"form": {"type": "object", "properties": properties}}))
+        await until(pilot, "field 0")
+        await pilot.press(*"typed")
+
+        await until(pilot, "typed")
 
 
 async def test_a_field_is_chosen_with_the_keyboard() -> None:

@@ -19,6 +19,8 @@ from perstack.schema.event import (
     RunResultStreamed,
     RunStarted,
     RunStoppedByError,
+    SkillConnected,
+    SkillStarting,
 )
 from perstack.schema.expert import ExpertRef
 from perstack.tui.advice import Advice
@@ -56,6 +58,7 @@ def spoken() -> dict[str, list[Happening]]:
         "b": {"type": "boolean", "title": EVIL},
     }
     form = tool(EVIL, {"form": {"type": "object", "properties": properties}}, skill="person")
+    short = "\x1b[2J[red]loud"
     ref = ExpertRef(key=EVIL, name=EVIL, version=EVIL)
     asked = tool("x", {"query": EVIL}, call_id="d")
     cause = RunError(name=EVIL, message=EVIL, is_retryable=True)
@@ -90,6 +93,21 @@ def spoken() -> dict[str, list[Happening]]:
             called(question),
             InteractiveToolCalled(run_id=RUN),
             RunStarted(run_id=RUN, tool_results=(answered(question, EVIL).tool_result,)),
+        ],
+        "skill": [
+            SkillStarting(skill_name=short, command=EVIL),
+            SkillConnected(skill_name=short),
+            SkillStarting(skill_name=EVIL, command=EVIL),
+        ],
+        "delegates": [
+            *begun(),
+            called(*(tool("x", {"query": EVIL}, call_id=run_id) for run_id in ("r2", "r3"))),
+            DelegatesCalled(
+                run_id=RUN,
+                children=tuple(
+                    Child(tool_call_id=run_id, run_id=run_id, expert=ref) for run_id in ("r2", "r3")
+                ),
+            ),
         ],
         "delegate": [
             *begun(),

@@ -18,8 +18,9 @@ from perstack.tui.parts import Told
 from perstack.tui.progress import Progress
 from perstack.tui.prompt import Prompt
 from perstack.tui.session import Moving, Notice, Past, Rested
+from perstack.tui.skill_states import SkillBar
 from perstack.tui.transcript import KEPT, Transcript
-from perstack.views.cost import Bills
+from perstack.views.cost import NO_COST, Bills
 from perstack.views.marks import Marks
 from perstack.views.plain import plain
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from perstack.schema.tool import ToolCall
     from perstack.tui.questions import Question
     from perstack.tui.session import Happening, Session
-    from perstack.views.cost import Price
+    from perstack.views.cost import Cost, Price
 
 FLUSH_SECONDS = 0.05
 """Between two draws of what a model streams."""
@@ -59,11 +60,13 @@ class Workbench(App[None]):
         super().__init__()
         self._session = session
         self._clock = clock
+        self._price = price
         self._seen_ms = 0
         self.transcript = Transcript(kept)
         self.prompt = Prompt()
         self.status = Static("", id="status")
         self.progress = Progress(session.expert_key, Bills(price))
+        self.skills = SkillBar(self.progress.skills)
         self._narrator = Narrator(self.transcript)
         self._marks = Marks()
         self._questions: tuple[ToolCall, ...] = ()
@@ -76,6 +79,7 @@ class Workbench(App[None]):
         yield self.transcript
         yield self.prompt
         yield self.status
+        yield self.skills
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
@@ -109,14 +113,15 @@ class Workbench(App[None]):
             case Past():
                 await self._show_past(happening)
             case _:
+                cost = NO_COST
                 if not isinstance(happening, DisplayEvent):
-                    self._count(happening)
+                    cost = self._count(happening)
                     self._show_status()
-                await self._narrator.tell(happening)
+                await self._narrator.tell(happening, cost)
 
-    def _count(self, fact: Fact) -> None:
-        self.progress.feed(fact)
+    def _count(self, fact: Fact) -> Cost:
         self._marks.feed(fact)
+        return self.progress.feed(fact)
 
     async def _show_past(self, past: Past) -> None:
         for fact in past.counted:
@@ -124,8 +129,10 @@ class Workbench(App[None]):
         self._is_earlier = past.is_earlier
         await self.transcript.clear()
         self._narrator = Narrator(self.transcript)
-        for fact in past.facts[-LATEST:]:
-            await self._narrator.tell(fact)
+        bills = Bills(self._price)
+        costs = [bills.feed(fact) for fact in past.facts]
+        for fact, cost in [*zip(past.facts, costs, strict=True)][-LATEST:]:
+            await self._narrator.tell(fact, cost)
 
     def _move(self) -> None:
         self._questions, self._can_carry_on = (), False
@@ -166,6 +173,7 @@ class Workbench(App[None]):
 
     def _show_status(self) -> None:
         self.status.update(self.progress.line)
+        self.skills.show()
 
     def on_prompt_sent(self, message: Prompt.Sent) -> None:
         """What was typed is an answer, or a query."""
@@ -186,6 +194,7 @@ class Workbench(App[None]):
         else:
             self._session.ask(text)
         self.prompt.clear()
+        self.transcript.follow()
         self._seen_ms = self._clock()
         self._move()
 
@@ -241,8 +250,10 @@ class Workbench(App[None]):
         was_filled_in = self._question is not None and self._question.has_focus_within
         self._question = await self._narrator.ask(questions)
         form = self._question.form if self._question is not None else None
+        if self._question is not None and len(questions) > 1:
+            self.call_after_refresh(self._question.scroll_visible, animate=False)
         if form is not None and not self.prompt.text:
-            form.begin()
+            self.call_after_refresh(form.begin)
         elif was_filled_in:
             self.prompt.focus()
 
@@ -279,8 +290,7 @@ class Workbench(App[None]):
 
     def action_follow(self) -> None:
         """To the newest, and on with it."""
-        self.transcript.anchor()
-        self.transcript.scroll_end()
+        self.transcript.follow()
 
     def action_fold(self) -> None:
         """Fold everything, or open it where all is folded."""

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from perstack.tui.fields import Field
 
 LABEL_LIMIT = 200
+_WORDS = {True: "yes", False: "no"}
+
+
+class YesOrNo(Checkbox):
+    """Says in a word what its box says by its colour."""
+
+    def __init__(self, *, is_yes: bool) -> None:
+        super().__init__(_WORDS[is_yes], value=is_yes, compact=True)
+
+    def on_checkbox_changed(self, changed: Checkbox.Changed) -> None:
+        """The other word."""
+        self.label = _WORDS[changed.value]
 
 
 class FieldRow(Vertical):
@@ -139,8 +151,6 @@ def _label(field: Field) -> Content:
     told = [line_of(field.label, "bold", LABEL_LIMIT)]
     if field.is_required:
         told.append(Content.styled("(needed)", "$text-warning"))
-    if field.expected:
-        told.append(Content.styled(field.expected, "dim"))
     if field.about:
         told.append(line_of(field.about, "dim", LABEL_LIMIT))
     return Content(" ").join(told)
@@ -148,7 +158,7 @@ def _label(field: Field) -> Content:
 
 def _control(field: Field) -> Input | Checkbox | Select[int]:
     if field.kind == "boolean":
-        return Checkbox("yes", value=field.default is True, compact=True)
+        return YesOrNo(is_yes=field.default is True)
     if field.kind == "choice":
         shown = [
             (line_of(each if isinstance(each, str) else json_of(each)), place)
@@ -157,4 +167,5 @@ def _control(field: Field) -> Input | Checkbox | Select[int]:
         is_chosen = field.default is not None and field.default in field.choices
         chosen = field.choices.index(field.default) if is_chosen else Select.NULL
         return Select(shown, prompt="choose", value=chosen, compact=True)
-    return Input(plain(typed_of(field), 2000, one_line=True), compact=True)
+    typed = plain(typed_of(field), 2000, one_line=True)
+    return Input(typed, placeholder=field.expected or "text", compact=True)

@@ -11,13 +11,8 @@ if TYPE_CHECKING:
 
 SUBMIT = "enter"
 NEW_LINE = frozenset({"ctrl+j", "shift+enter", "alt+enter"})
-"""Keys of the input line, which it takes by itself."""
-
-LINES: list[BindingType] = [
-    Binding("up", "go(-1)", "", show=False),
-    Binding("down", "go(1)", "", show=False),
-]
-"""Those that lead somewhere else where nothing is typed."""
+PLACES = {"up": -1, "down": 1}
+"""Keys of the input line, which it takes by itself; the last ones where nothing is typed."""
 
 
 class Key(NamedTuple):

@@ -32,10 +32,12 @@ from perstack.schema.event import (
 from perstack.schema.message import TextPart, ThinkingPart, UserMessage
 from perstack.schema.skill import InteractiveSkill
 from perstack.schema.tool import BASE_SKILL, COMPLETION_TOOL, DELEGATE_SKILL
-from perstack.tui.parts import Said, Thought, Told, ToolLine
+from perstack.schema.usage import NO_USAGE
+from perstack.tui.parts import Said, Spent, Thought, Told, ToolLine
 from perstack.tui.prose import Prose
 from perstack.tui.questions import Question
-from perstack.tui.run_block import RunBlock
+from perstack.tui.run_block import RunBlock, SideBySide
+from perstack.views.cost import NO_COST
 
 if TYPE_CHECKING:
     from textual.widget import Widget
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
     from perstack.schema.message import ExpertMessage
     from perstack.schema.skill import InteractiveTool
     from perstack.schema.tool import ToolCall, ToolResult
+    from perstack.schema.usage import Usage
     from perstack.tui.transcript import Transcript
+    from perstack.views.cost import Cost
 
 
 @dataclass(slots=True)
@@ -91,10 +95,13 @@ class Narrator:
             self._questions[call.id].stand("active" if is_first else "waiting")
         return self._questions[calls[0].id] if calls else None
 
-    async def tell(self, event: Fact | Shown) -> None:
-        """Show one event."""
+    async def tell(self, event: Fact | Shown, cost: Cost = NO_COST) -> None:
+        """Show one event, and what it cost."""
         if isinstance(event, RunEvent):
-            await self._fact(event, self._runs.setdefault(event.run_id, Run()))
+            run = self._runs.setdefault(event.run_id, Run())
+            await self._fact(event, run)
+            if isinstance(event, ToolsCalled | RunCompleted | Retried) and event.usage != NO_USAGE:
+                await self._spent(run, event.usage, cost)
         elif isinstance(event, SkillDisconnected):
             if event.tools_lost:
                 text = f"the skill {event.skill_name} is lost: {event.reason}"
@@ -127,15 +134,23 @@ class Narrator:
         run.streamed.append(part)
         await self._add(run, part)
 
+    async def _spent(self, run: Run, usage: Usage, cost: Cost) -> None:
+        await self._add(run, Spent(usage, cost))
+        if run.block is not None:
+            run.block.spent(cost)
+
     async def _add(self, run: Run, part: Widget) -> None:
-        await self._transcript.add(part, run.block.parts if run.block is not None else None)
+        await self._transcript.add(part, self._place_of(run))
+
+    def _place_of(self, run: Run) -> Widget | None:
+        return run.block.parts if run.block is not None else None
 
     async def _fact(self, fact: RunEvent, run: Run) -> None:
         match fact:
             case RunStarted():
                 await self._started(fact, run)
             case GenerationStarted():
-                run.streamed.clear()
+                self._stepped(run)
             case ToolsCalled():
                 await self._called(fact, run)
             case ToolCallCompleted(tool_result=result):
@@ -143,10 +158,7 @@ class Narrator:
             case DelegatesCalled():
                 await self._delegated(fact, run)
             case InteractiveToolCalled():
-                for call in run.calls.values():
-                    if (skill := run.interactive.get(call.skill_name)) is not None:
-                        tool = skill.tools.get(call.tool_name)
-                        await self._add(run, self._question(call, tool))
+                await self._asked(run)
             case Retried(reason=reason, wait_ms=wait_ms):
                 await self._take_back(run)
                 again = f" (again in {wait_ms / 1000:g} s)" if wait_ms else ""
@@ -187,6 +199,11 @@ class Narrator:
             await self._add(parent, run.block)
         self._show(run, "running")
 
+    def _stepped(self, run: Run) -> None:
+        run.streamed.clear()
+        if run.block is not None:
+            run.block.stepped()
+
     async def _called(self, fact: ToolsCalled, run: Run) -> None:
         await self._finish(run)
         if not run.streamed and (thinking := _thinking(fact.new_message)):
@@ -201,6 +218,13 @@ class Narrator:
             is_asked = call.skill_name in run.interactive or call.skill_name == DELEGATE_SKILL
             if not is_asked and not is_completion:
                 await self._line(run, call)
+
+    async def _asked(self, run: Run) -> None:
+        """Show the questions of a reply. Those that still wait are told again after an answer."""
+        for call in run.calls.values():
+            skill = run.interactive.get(call.skill_name)
+            if skill is not None and call.id not in self._questions:
+                await self._add(run, self._question(call, skill.tools.get(call.tool_name)))
 
     def _question(self, call: ToolCall, tool: InteractiveTool | None) -> Question:
         question = self._questions[call.id] = Question(call, tool)
@@ -221,12 +245,15 @@ class Narrator:
             line.answered(result)
 
     async def _delegated(self, fact: DelegatesCalled, run: Run) -> None:
+        place = self._place_of(run)
+        if len(fact.children) > 1:
+            place = await self._transcript.beside(SideBySide(), place)
         for child in fact.children:
             call = run.calls.pop(child.tool_call_id, None)
             query = call.args.get("query", "") if call is not None else ""
             block = RunBlock(child.expert.key, query if isinstance(query, str) else "")
             self._runs[child.run_id] = Run(block=block)
-            await self._add(run, block)
+            await self._transcript.add(block, place)
 
     async def _completed(self, fact: RunCompleted, run: Run) -> None:
         await self._finish(run)

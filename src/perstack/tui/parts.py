@@ -10,10 +10,22 @@ from textual.widgets import Collapsible, Static
 from perstack.tui.diffs import diff_of
 from perstack.tui.part import Part
 from perstack.tui.prose import Prose
-from perstack.tui.words import arguments_of, body_of, content_of, line_of, result_of, subject_of
+from perstack.tui.words import (
+    arguments_of,
+    body_of,
+    cached,
+    content_of,
+    line_of,
+    result_of,
+    shortened,
+    subject_of,
+)
+from perstack.views.cost import cost_text
 
 if TYPE_CHECKING:
     from perstack.schema.tool import ToolCall, ToolResult
+    from perstack.schema.usage import Usage
+    from perstack.views.cost import Cost
 
 
 OPEN_LINES = 12
@@ -45,6 +57,15 @@ class Told(Part, Static):
     def original(self) -> str:
         """What was told."""
         return self._text
+
+
+class Spent(Static):
+    """What a reply took and cost, at its end."""
+
+    def __init__(self, usage: Usage, cost: Cost) -> None:
+        told = (f"in {shortened(usage.input_tokens)}{cached(usage)}",)
+        told += (f"out {shortened(usage.output_tokens)}", cost_text(cost) or "unknown cost")
+        super().__init__(Content.styled("  ".join(told), "dim"))
 
 
 class Thought(Part, Collapsible):

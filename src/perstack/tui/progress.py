@@ -17,8 +17,9 @@ from perstack.schema.event import (
     ToolsCalled,
 )
 from perstack.schema.usage import NO_USAGE, Usage
-from perstack.tui.words import line_of
-from perstack.views.cost import Bills, cost_text
+from perstack.tui.skill_states import SkillStates
+from perstack.tui.words import cached, line_of, shortened
+from perstack.views.cost import Bills, Cost, cost_text
 
 State: TypeAlias = Literal["ready", "running", "stopping", "waiting", "stopped"]
 
@@ -47,11 +48,12 @@ class Progress:
     usage: Usage = NO_USAGE
     used: float | None = None
     worked_ms: int = 0
+    skills: SkillStates = field(default_factory=SkillStates)
     _delegated: set[str] = field(default_factory=set[str])
 
-    def feed(self, fact: Fact) -> None:
-        """Take one more fact into account."""
-        self.bills.feed(fact)
+    def feed(self, fact: Fact) -> Cost:
+        """Take one more fact into account. What it cost."""
+        self.skills.feed(fact)
         match fact:
             case RuntimeInitialized(model=model, max_steps=limit):
                 self.model, self.max_steps = model, limit
@@ -65,6 +67,7 @@ class Progress:
                 self.usage += usage
             case _:
                 pass
+        return self.bills.feed(fact)
 
     def _count(self, fact: ToolsCalled | RunCompleted) -> None:
         self.usage += fact.usage
@@ -82,26 +85,13 @@ class Progress:
             line_of(self.expert_key, "bold", 40),
             line_of(self.model or "no model yet", limit=40),
             Content(f"step {self.steps}{limit}"),
-            Content(f"in {shortened(usage.input_tokens)}{_cached(usage)}"),
+            Content(f"in {shortened(usage.input_tokens)}{cached(usage)}"),
             Content(f"out {shortened(usage.output_tokens)}"),
             Content(f"context {'?' if self.used is None else f'{self.used:.0%}'}"),
             Content(cost_text(self.bills.total) or "no cost yet"),
             Content(duration(self.worked_ms)),
         ]
         return Content("  ").join(parts)
-
-
-def _cached(usage: Usage) -> str:
-    if not usage.cached_input_tokens:
-        return ""
-    return f" ({usage.cached_input_tokens / usage.input_tokens:.0%} cached)"
-
-
-def shortened(count: int) -> str:
-    """A number of tokens in four characters or so: 950, 12.3k, 4.5M."""
-    if count < 1000:
-        return str(count)
-    return f"{count / 1000:.1f}k" if count < 999_950 else f"{count / 1_000_000:.1f}M"
 
 
 def duration(ms: int) -> str:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 from textual.widgets import TextArea
 
-from perstack.tui.keys import LINES, NEW_LINE, SUBMIT
+from perstack.tui.keys import NEW_LINE, PLACES, SUBMIT
 
 if TYPE_CHECKING:
-    from textual.binding import BindingType
     from textual.events import Key
 
 
 class Prompt(TextArea):
     """Enter sends what was typed, also nothing. Pasted line ends stay what they are."""
-
-    BINDINGS: ClassVar[list[BindingType]] = LINES
 
     class Sent(Message):
         """A person sent `text`."""
@@ -45,14 +42,9 @@ class Prompt(TextArea):
             event.stop()
             event.prevent_default()
             self.insert("\n")
+        elif event.key in PLACES and not self.text:  # here, so that Enter comes after it
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Moved(PLACES[event.key]))
         else:
             await super()._on_key(event)
-
-    def action_go(self, places: int) -> None:
-        """Up or down a line; where nothing is typed, whoever listens goes up or down."""
-        if not self.text:
-            self.post_message(self.Moved(places))
-        elif places < 0:
-            self.action_cursor_up()
-        else:
-            self.action_cursor_down()

@@ -34,7 +34,7 @@ _HEADS: dict[State, tuple[str, str, str]] = {
     "over": ("-", "$text-muted", ""),
 }
 _CHOICES_HINT = "Up, Down and Enter, a number, or any other text"
-_FORM_HINT = "Tab to the next field; Ctrl-S sends; or type any other text below"
+_FORM_HINT = "Tab to the next field, Ctrl-S sends; other text is an answer too"
 
 
 class Choices(OptionList, can_focus=False):
@@ -156,10 +156,11 @@ class Question(Part, Vertical):
             words = _CHOICES_HINT if self._choices else _FORM_HINT
         told = [line_of(f"{mark} {self._call.tool_name}", style), line_of(words, "dim")]
         self._head.update(Content("  ").join(told))
-        for offer in (self._choices, self._form):
-            if offer is not None:
-                offer.display = state in {"waiting", "active"}
-                offer.disabled = state != "active"
+        if self._choices is not None:
+            self._choices.display = state in {"waiting", "active"}
+            self._choices.disabled = state != "active"
+        if self._form is not None:
+            self._form.display = state == "active"
         self._answer.display = state == "answered"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from perstack.tui.part import Part
@@ -30,6 +30,7 @@ class Transcript(VerticalScroll, can_focus=False):
         super().__init__()
         self._kept = kept
         self._parts: deque[Widget] = deque()
+        self._groups: list[Widget] = []
         self._gone = 0
         self._head = Static("", classes="gone")
         self._head.display = False
@@ -42,13 +43,26 @@ class Transcript(VerticalScroll, can_focus=False):
         """Stay at the end."""
         self.anchor()
 
-    async def add(self, part: Widget, inside: Vertical | None = None) -> None:
+    def follow(self) -> None:
+        """To the newest, and on with it."""
+        self.anchor()
+        self.scroll_end()
+
+    async def add(self, part: Widget, inside: Widget | None = None) -> None:
         """Show one more part, at the end or inside of a delegate's run."""
-        place = inside if inside is not None and inside.is_attached else self
         self._parts.append(part)
-        await place.mount(part)
+        await self._place(inside).mount(part)
         if len(self._parts) > self._kept:
             await self._make_room()
+
+    async def beside(self, group: Widget, inside: Widget | None = None) -> Widget:
+        """A place for parts that stand together. It goes with the last of them."""
+        self._groups.append(group)
+        await self._place(inside).mount(group)
+        return group
+
+    def _place(self, inside: Widget | None) -> Widget:
+        return inside if inside is not None and inside.is_attached else self
 
     async def drop(self, part: Widget) -> None:
         """Take back a part that turned out not to be."""
@@ -77,5 +91,9 @@ class Transcript(VerticalScroll, can_focus=False):
                 await oldest.remove()
         self._parts.extendleft(reversed(staying))
         self._parts = deque(part for part in self._parts if part.is_attached)
+        for group in self._groups:
+            if group.is_attached and not group.children:
+                await group.remove()
+        self._groups = [group for group in self._groups if group.is_attached]
         self._head.update(f"{self._gone} earlier parts are not shown here; perstack log has them")
         self._head.display = True

@@ -15,6 +15,7 @@ from perstack.views.plain import counted, plain
 if TYPE_CHECKING:
     from perstack.schema.message import Json
     from perstack.schema.tool import ToolCall, ToolResult
+    from perstack.schema.usage import Usage
 
 BODY_LIMIT = 4000
 """Characters of a text that a widget shows; `perstack log` shows the rest."""
@@ -78,6 +79,20 @@ def result_of(result: ToolResult) -> str:
     return "\n".join(
         part.text if isinstance(part, TextPart) else f"[{part.mime_type}]" for part in result.result
     )
+
+
+def shortened(count: int) -> str:
+    """A number of tokens in four characters or so: 950, 12.3k, 4.5M."""
+    if count < 1000:
+        return str(count)
+    return f"{count / 1000:.1f}k" if count < 999_950 else f"{count / 1_000_000:.1f}M"
+
+
+def cached(usage: Usage) -> str:
+    """The share of the input that came from a cache; empty where none did."""
+    if not usage.cached_input_tokens:
+        return ""
+    return f" ({usage.cached_input_tokens / usage.input_tokens:.0%} cached)"
 
 
 def _short(value: object) -> str:
