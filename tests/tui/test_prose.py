@@ -128,7 +128,7 @@ async def page(prose: Prose, height: int = 50) -> AsyncGenerator[Pilot[None]]:
 
 
 def shown_by(pilot: Pilot[None]) -> str:
-    return "\n".join(line.rstrip() for line in lines(pilot.app)).rstrip()
+    return "\n".join(line.rstrip() for line in lines(pilot.app)).strip("\n")
 
 
 def shown_lines(piece: Piece) -> list[str]:

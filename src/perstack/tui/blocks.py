@@ -52,8 +52,9 @@ class Code:
 
     def lines(self, width: int) -> list[Content]:
         """Cut where the width ends."""
-        source = self.content.expand_tabs(4).split(allow_blank=True)
-        folded = [part for line in source for part in line.fold(width)]
+        folded = [
+            part for line in self.content.split(allow_blank=True) for part in line.fold(width)
+        ]
         return [_padded(line, width).stylize_before(CODE) for line in folded]
 
 
@@ -227,7 +228,8 @@ def _whole(token: Token) -> Block:
             from textual.highlight import highlight
 
             language = next(iter(token.info.split()), "text")
-            return Code(highlight(token.content.rstrip("\n"), language=language))
+            source = token.content.rstrip("\n").expandtabs(4)
+            return Code(highlight(source, language=language))
         case "hr":
             return Running(Content.styled("─" * 20, FAINT))
         case _:

@@ -37,10 +37,14 @@ DEEPEST = 100
 
 
 def parser() -> MarkdownIt:
-    """Markdown without character references, which would bring back what `plain` took away."""
+    """Markdown without character references, which would bring back what `plain` took away.
+
+    Addresses stay what they are: nothing opens them, and `sum.py` is none.
+    """
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("gfm-like", {"maxNesting": DEEPEST}).disable("entity")
+    options = {"linkify": False, "maxNesting": DEEPEST}
+    return MarkdownIt("gfm-like", options).disable(["entity", "linkify"])
 
 
 class Filled(Visual):

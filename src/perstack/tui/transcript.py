@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widget import Widget
 
-KEPT = 300
+KEPT = 150
 """Parts that stay on the screen, those inside of delegates' runs among them."""
 
 
