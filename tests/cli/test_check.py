@@ -19,6 +19,7 @@ instruction = "Write."
 delegates = ["reader", "pro-trainer"]
 
 [experts.reader]
+description = "Reads."
 instruction = "Read."
 """
 
@@ -173,3 +174,23 @@ def test_experts_of_the_catalogue_are_right(name: str, tmp_path: Path) -> None:
     ended = perstack("check", "--config", str(file), cwd=tmp_path)
     assert ended.code == 0
     assert ended.stderr == f"{file} is right: {name}\n"
+
+
+def test_what_is_odd_about_an_expert_and_its_delegates_is_a_warning(tmp_path: Path) -> None:
+    asks = (
+        '[experts.reader.skills.person]\ntype = "interactiveSkill"\n'
+        '[experts.reader.skills.person.tools.askUser]\ndescription = "Asks."\n'
+        'inputJsonSchema = \'{"type": "object"}\'\n'
+    )
+    server = (
+        '[experts.writer.skills.web]\ntype = "mcpStdioSkill"\ncommand = "npx"\n'
+        'packageName = "web"\nallowedDomains = ["a.example"]\n'
+    )
+    ended = checked(tmp_path, GOOD.replace('description = "Reads."\n', "") + asks + server)
+    assert ended.code == 0
+    [domains, description, questions, right] = ended.stderr.splitlines()
+    assert "warning: " in domains
+    assert 'experts."writer".skills."web".allowedDomains: is not enforced' in domains
+    assert "delegates[0]: reader has no description" in description
+    assert "delegates[0]: the tools of reader's skill person wait for a person" in questions
+    assert "is right" in right

@@ -39,7 +39,7 @@ def test_it_writes_a_project_whose_expert_is_called_like_the_folder(tmp_path: Pa
     project = load_config(folder / "perstack.toml")
     assert list(project.experts) == ["muller-s-notes"]
     assert project.warnings == ()
-    assert 'perstack run muller-s-notes "' in ended.stderr
+    assert 'perstack start muller-s-notes "' in ended.stderr
     assert "No key" in ended.stderr
 
 

@@ -26,6 +26,7 @@ def general(text: str) -> str:
     text = re.sub(r"\b[0-9a-z]{16}\b", "ID", text)
     text = re.sub(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b", "DATE", text)
     text = re.sub(r"\b\d\d:\d\d:\d\d\.\d{3}\b", "TIME", text)
+    text = re.sub(r"(?m)(  replied +)(?:unknown cost|\$\d\.\d{4}),", r"\1COST,", text)
     return re.sub(r"\b(?:\d+ ms|\d+\.\d s)", "SPAN", text)
 
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from perstack.assembly.experts import Experts
 from perstack.assembly.lock import load_lock
+from perstack.assembly.tools import unbounded_skills
 from perstack.config.findings import Findings, Place
 from perstack.config.load import find_config
 from perstack.config.remote import is_url
@@ -16,6 +17,7 @@ from perstack.config.source import shown_path
 from perstack.errors import ConfigurationError
 from perstack.schema.config_report import ConfigReport
 from perstack.schema.keys import parse_key
+from perstack.schema.skill import InteractiveSkill
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from perstack.config.project import Project
     from perstack.config.request import Options, RunRequest
     from perstack.config.resolve import Stage
+    from perstack.schema.expert import Expert
 
 _WARNING = "warning: "
 """What begins a line of `ConfigurationError.problems` that is none."""
@@ -47,12 +50,13 @@ def check_config(options: Options, cwd: Path) -> ConfigReport:
     # What an option of a run can set right is no fault of the file's.
     warnings = [*request.project.warnings]
     warnings += [told[stage].message for stage in ("runtime", "model") if stage in told]
-    experts, problems = _looked_up(request, request.project)
+    experts, found = _looked_up(request, request.project)
+    warnings += found.warnings
     return ConfigReport(
         config=origin,
-        is_clean=not problems,
+        is_clean=not found.errors,
         experts=experts,
-        problems=tuple(_line(problem, origin) for problem in problems),
+        problems=tuple(_line(problem, origin) for problem in found.errors),
         warnings=tuple(_line(warning, origin) for warning in warnings),
     )
 
@@ -80,15 +84,16 @@ def _unusable(origin: str, trouble: ConfigurationError) -> ConfigReport:
     )
 
 
-def _looked_up(request: RunRequest, project: Project) -> tuple[tuple[str, ...], list[str]]:
-    """The Experts of the file that were looked at, and what keeps them from their delegates."""
+def _looked_up(request: RunRequest, project: Project) -> tuple[tuple[str, ...], Findings]:
+    """The Experts of the file that were looked at, and what is wrong or odd with each."""
+    findings = Findings()
     try:
         experts = Experts(request, load_lock(project, is_kept=False))
     except ConfigurationError as trouble:
-        return (), [trouble.message]
+        findings.errors.append(trouble.message)
+        return (), findings
     if request.expert_key is not None:
         experts.expert(request.expert_key)
-    findings = Findings()
     place = Place(findings).at("experts")
     waiting = [request.expert_key] if request.expert_key is not None else [*project.experts]
     looked: dict[str, None] = {}
@@ -98,25 +103,41 @@ def _looked_up(request: RunRequest, project: Project) -> tuple[tuple[str, ...], 
             continue
         looked[name] = None
         waiting += _delegates(experts, name, place.named(name))
-    return tuple(looked), findings.errors
+    return tuple(looked), findings
 
 
 def _delegates(experts: Experts, name: str, place: Place) -> list[str]:
     """The keys of an Expert's delegates that are found; it tells of the others."""
     try:
-        keys = experts.expert(name).delegates
+        expert = experts.expert(name)
     except ConfigurationError as trouble:
         place.error(trouble.message)
         return []
+    for skill in unbounded_skills(expert):
+        at = place.at("skills").named(skill).at("allowedDomains")
+        at.warn("is not enforced in this version for a server that is started here")
     found: list[str] = []
-    for index, key in enumerate(keys):
+    for index, key in enumerate(expert.delegates):
+        at = place.at("delegates").item(index)
         try:
-            experts.expert(key)
+            _look_at_delegate(experts.expert(key), at)
         except ConfigurationError as trouble:
-            place.at("delegates").item(index).error(trouble.message)
+            at.error(trouble.message)
         else:
             found.append(key)
     return found
+
+
+def _look_at_delegate(delegate: Expert, place: Place) -> None:
+    """Tell of what is allowed, and will not be what was meant."""
+    if not delegate.description.strip():
+        place.warn(f"{delegate.name} has no description, which is all that is known of it here")
+    for name, skill in delegate.skills.items():
+        if isinstance(skill, InteractiveSkill):
+            place.warn(
+                f"the tools of {delegate.name}'s skill {name} wait for a person, and are not "
+                "offered to a delegate"
+            )
 
 
 def _line(text: str, origin: str) -> str:

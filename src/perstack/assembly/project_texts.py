@@ -15,11 +15,13 @@ IGNORED = ("perstack/", ".env", ".env.local")
 _CONFIG = '''\
 # The Experts of this project: micro-agents with one job each.
 #
-#   perstack run {name} "What is in this folder?"
+#   perstack start {name} "What is in this folder?"
+#   perstack check
 #   perstack skills {name}
 #   perstack doctor
 #
-# The second shows which tools it is offered, and the third what is in the way of a run.
+# The first works with an Expert in the terminal, the second says what is wrong with this file, the
+# third which tools an Expert is offered, and the last what is in the way of a run.
 #
 # The key of the model's provider comes from the environment or from .env, never from this file.
 
@@ -126,11 +128,13 @@ with Perstack.
 ```sh
 perstack run EXPERT "QUERY"
 perstack run EXPERT --continue "FURTHER QUERY"
+perstack start EXPERT "QUERY"
 ```
 
-EXPERT is a name in `perstack.toml`. Standard output has an event a line, as JSON; words for people
-are on standard error. The exit code is 0 when the Expert completed or waits for an answer. It works
-in the current folder, or in the one that `--workspace` names.
+The last one is for a person at a terminal; the others are for anybody. EXPERT is a name in
+`perstack.toml`. Standard output has an event a line, as JSON; words for people are on standard
+error. The exit code is 0 when the Expert completed or waits for an answer. It works in the current
+folder, or in the one that `--workspace` names.
 
 ## Change an Expert
 
@@ -139,8 +143,9 @@ in the current folder, or in the one that `--workspace` names.
 - `description` is all that callers know of it: what it does, and what it must be told.
 - Two jobs are two Experts. One that needs the other names it in `delegates`.
 - Give it the tools that its job needs, and no more: `pick` and `omit` narrow a skill.
-- After each change: `perstack skills EXPERT` checks the file and starts its skills; then run it
-  with a real query. Where there is a `perstack.lock`, `perstack install` brings it up to date.
+- After each change: `perstack check` says what is wrong with the file, and `perstack skills EXPERT`
+  starts its skills; then run it with a real query. Where there is a `perstack.lock`,
+  `perstack install` brings it up to date.
 - `perstack doctor` says what is in the way of a run, and what to do about it.
 """
 

@@ -48,7 +48,7 @@ def init(name: str | None) -> int:
 
 
 def _next_steps(expert: str, start: StartingModel | None) -> list[str]:
-    run = f'  perstack run {expert} "What is in this folder?"'
+    run = f'  perstack start {expert} "What is in this folder?"'
     if start is not None:
         return [f"{start.variable} is set: the provider is {start.provider}. Next:", run]
     return [
