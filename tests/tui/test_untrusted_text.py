@@ -45,6 +45,8 @@ UNSAFE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
 )
 
+COPIED_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def spoken() -> dict[str, list[Happening]]:
     """The same evil from everywhere that something can be said."""
@@ -138,6 +140,27 @@ async def test_what_is_said_is_shown_as_it_stands(where: str) -> None:
             assert not UNSAFE.search(written)
             assert "\\x1b[2J" in written
             assert app.is_running
+    finally:
+        session.end()
+
+
+async def test_it_can_be_found_marked_and_copied_and_acts_nowhere() -> None:
+    session = FakeSession()
+    app = workbench(session)
+    try:
+        async with app.run_test(size=(140, 50), notifications=True) as pilot:
+            for happenings in spoken().values():
+                session.tell(*happenings)
+            while not session.is_heard:
+                await pilot.pause(0.02)
+            await pilot.press("ctrl+f", *"\\x1b[2j")
+            await until(pilot, " of ")
+            for _ in app.transcript.children:
+                await pilot.press("up", "ctrl+y")
+                assert not COPIED_UNSAFE.search(app.clipboard)
+                assert "[2J" in app.clipboard
+
+            assert not UNSAFE.search(SEQUENCES.sub("", sent(app)))
     finally:
         session.end()
 

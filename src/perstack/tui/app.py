@@ -11,18 +11,21 @@ from textual.widgets import Collapsible, Footer, Static
 
 from perstack.schema.event import DisplayEvent
 from perstack.tui.going_back import NEWEST, choices_of
-from perstack.tui.keys import KEYS
+from perstack.tui.help import Help
+from perstack.tui.keys import ACTIONS, KEYS
+from perstack.tui.marking import Marker
 from perstack.tui.menu import Menu
 from perstack.tui.narrator import Narrator
 from perstack.tui.parts import Told
 from perstack.tui.progress import Progress
 from perstack.tui.prompt import Prompt
+from perstack.tui.search import SearchBar
 from perstack.tui.session import Moving, Notice, Past, Rested
 from perstack.tui.skill_states import SkillBar
 from perstack.tui.transcript import KEPT, Transcript
 from perstack.views.cost import NO_COST, Bills
 from perstack.views.marks import Marks
-from perstack.views.plain import plain
+from perstack.views.plain import counted, plain
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -63,6 +66,8 @@ class Workbench(App[None]):
         self._price = price
         self._seen_ms = 0
         self.transcript = Transcript(kept)
+        self.marker = Marker(self.transcript)
+        self.search = SearchBar(self.transcript, self.marker)
         self.prompt = Prompt()
         self.status = Static("", id="status")
         self.progress = Progress(session.expert_key, Bills(price))
@@ -78,6 +83,7 @@ class Workbench(App[None]):
         """From top to bottom."""
         yield self.transcript
         yield self.prompt
+        yield self.search
         yield self.status
         yield self.skills
         yield Footer(compact=True)
@@ -198,11 +204,6 @@ class Workbench(App[None]):
         self._seen_ms = self._clock()
         self._move()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave the keys to a menu where there is one."""
-        del parameters
-        return action == "quit" or len(self.screen_stack) == 1
-
     def action_model(self) -> None:
         """Ask which model the next query is for."""
         menu = Menu(
@@ -253,7 +254,7 @@ class Workbench(App[None]):
         if self._question is not None and len(questions) > 1:
             self.call_after_refresh(self._question.scroll_visible, animate=False)
         if form is not None and not self.prompt.text:
-            self.call_after_refresh(form.begin)
+            form.begin()
         elif was_filled_in:
             self.prompt.focus()
 
@@ -273,8 +274,10 @@ class Workbench(App[None]):
             self._question.form.send()
 
     def action_stop(self) -> None:
-        """Bring the job to a halt; where there is none, say how to leave."""
-        if self.progress.state == "running":
+        """Bring the job to a halt; where there is none, say how to leave. A search comes first."""
+        if self.search.is_open:
+            self.search.close()
+        elif self.progress.state == "running":
             self.progress.state = "stopping"
             self._session.stop()
             self._show_status()
@@ -290,6 +293,7 @@ class Workbench(App[None]):
 
     def action_follow(self) -> None:
         """To the newest, and on with it."""
+        self.marker.clear()
         self.transcript.follow()
 
     def action_fold(self) -> None:
@@ -298,3 +302,33 @@ class Workbench(App[None]):
         is_open = any(not fold.collapsed for fold in folds)
         for fold in folds:
             fold.collapsed = is_open
+
+    def action_find(self) -> None:
+        """Find text in the transcript."""
+        self.search.open()
+
+    def on_search_bar_closed(self) -> None:
+        """On with what was typed."""
+        self.prompt.focus()
+
+    def action_mark(self, places: int) -> None:
+        """Mark another part."""
+        self.marker.move(places)
+
+    def action_copy(self) -> None:
+        """Copy what is marked, or else what the Expert said last."""
+        text = self.marker.text()
+        if text:
+            self.copy_to_clipboard(text)
+        told = f"Copied {counted(len(text), 'character')}." if text else "Nothing to copy yet."
+        self.notify(told, markup=False)
+
+    def action_keys(self) -> None:
+        """Show all keys."""
+        self.push_screen(Help())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whatever stands over the screen has the keys for itself."""
+        if action in ACTIONS and len(self.screen_stack) > 1:
+            return False
+        return super().check_action(action, parameters)

@@ -112,7 +112,9 @@ class Form(Vertical):
 
     def begin(self) -> None:
         """Bring the focus to the first field."""
-        self._rows[0].control.focus()
+        first = self._rows[0]
+        first.control.focus()
+        self.call_after_refresh(first.scroll_visible, animate=False)  # it has grown into its place
 
     def send(self) -> None:
         """Send it, or say what is wrong and go there."""

@@ -1,4 +1,4 @@
-"""Every key of the workbench, in one table: for the app, its footer and its guide."""
+"""Every key of the workbench, in one table: for the app, its footer, its help and its guide."""
 
 from __future__ import annotations
 
@@ -39,11 +39,22 @@ TABLE = (
     Key("Ctrl-Q", "quit", "ctrl+q", "quit", ("^Q", "Quit")),
     Key("Page Up", "scroll up", "pageup", "scroll(-1)"),
     Key("Page Down", "scroll down", "pagedown", "scroll(1)"),
-    Key("Ctrl-End", "to the newest, and on with it", "ctrl+end", "follow"),
+    Key("Ctrl-End", "to the newest, and on with it; nothing is marked then", "ctrl+end", "follow"),
     Key("Ctrl-O", "fold everything, or open it", "ctrl+o", "fold", ("^O", "Fold")),
+    Key("Ctrl-F", "find text; Enter and Up lead on, Esc ends", "ctrl+f", "find", ("^F", "Find")),
+    Key("Ctrl-Up", "mark the part before", "ctrl+up", "mark(-1)"),
+    Key("Ctrl-Down", "mark the part behind", "ctrl+down", "mark(1)"),
+    Key(
+        "Ctrl-Y",
+        "copy the marked part, or else what the Expert said last",
+        "ctrl+y",
+        "copy",
+        ("^Y", "Copy"),
+    ),
     Key("F2", "another model, from the next query on", "f2", "model", ("F2", "Model")),
     Key("F3", "back to a checkpoint", "f3", "go_back", ("F3", "Back")),
-    Key("F4", "another limit of steps", "f4", "limit", ("F4", "Steps")),
+    Key("F4", "another limit of steps", "f4", "limit"),
+    Key("F1", "all keys", "f1", "keys", ("F1", "Keys")),
 )
 
 KEYS: list[BindingType] = [
@@ -59,6 +70,18 @@ KEYS: list[BindingType] = [
     if key.action
 ]
 """Those of the whole screen. They come before those of whatever has the focus."""
+
+ACTIONS = frozenset(key.action.partition("(")[0] for key in TABLE if key.action) - {"quit"}
+"""What those do; not while something stands over the screen, which has keys of its own."""
+
+SEARCH_KEYS: list[BindingType] = [
+    Binding("down", "go(1)", "", show=False),
+    Binding("up", "go(-1)", "", show=False),
+]
+"""Those of the line that is typed into to find something."""
+
+HELP_KEYS: list[BindingType] = [Binding("escape,ctrl+c,f1,enter,q", "leave", "", show=False)]
+"""Those that take the help away."""
 
 MENU_KEYS: list[BindingType] = [
     Binding("escape,ctrl+c", "leave", "Leave", key_display="Esc", priority=True),
@@ -79,3 +102,9 @@ ADVICE_KEYS: list[BindingType] = [
     Binding("escape,ctrl+c", "leave", "Leave", key_display="Esc", priority=True),
 ]
 """Those of a screen that says what to do."""
+
+
+def table() -> str:
+    """All keys as a Markdown table."""
+    rows = [f"| {key.shown} | {key.does} |" for key in TABLE]
+    return "\n".join(["| Key | |", "|---|---|", *rows])

@@ -116,16 +116,18 @@ class Narrator:
                 await self._streamed(run, run.thought)
             case ReasoningStreamed(delta=delta) if run.thought is not None:
                 run.thought.prose.add(delta)
-            case ReasoningCompleted() if run.thought is not None:
+            case ReasoningCompleted(text=text) if run.thought is not None:
                 thought, run.thought = run.thought, None
+                thought.prose.whole = text
                 await thought.finish()
             case RunResultStarted():
                 run.result = Prose(classes="said")
                 await self._streamed(run, run.result)
             case RunResultStreamed(delta=delta) if run.result is not None:
                 run.result.add(delta)
-            case RunResultCompleted() if run.result is not None:
+            case RunResultCompleted(text=text) if run.result is not None:
                 result, run.result = run.result, None
+                result.whole = text
                 await result.finish()
             case _:  # a piece of a stream whose start was not seen
                 pass

@@ -11,6 +11,7 @@ from perstack.tui.diffs import diff_of
 from perstack.tui.part import Part
 from perstack.tui.prose import Prose
 from perstack.tui.words import (
+    BODY_LIMIT,
     arguments_of,
     body_of,
     cached,
@@ -21,6 +22,7 @@ from perstack.tui.words import (
     subject_of,
 )
 from perstack.views.cost import cost_text
+from perstack.views.plain import plain
 
 if TYPE_CHECKING:
     from perstack.schema.tool import ToolCall, ToolResult
@@ -81,6 +83,11 @@ class Thought(Part, Collapsible):
         """What was thought."""
         return self.prose.original
 
+    @property
+    def shown(self) -> str:
+        """All of it."""
+        return self.prose.shown
+
     async def finish(self) -> None:
         """Fold it."""
         await self.prose.finish()
@@ -95,8 +102,9 @@ class ToolLine(Part, Collapsible):
         self.call = call
         self.result = Static("", classes="result")
         self.diff = diff_of(call)
-        self._answer = ""
-        asked = Static(body_of(arguments_of(call.args)) if self.diff is None else self.diff)
+        arguments = arguments_of(call.args)
+        self._asked, self._answer = f"{call.tool_name}\n{arguments}", ""
+        asked = Static(body_of(arguments) if self.diff is None else self.diff)
         is_short = self.diff is not None and self.diff.plain.count("\n") < OPEN_LINES
         super().__init__(asked, self.result, title="", collapsed=not is_short)
         self._show("…", "$text-accent")
@@ -104,8 +112,12 @@ class ToolLine(Part, Collapsible):
     @property
     def original(self) -> str:
         """The call, its arguments, and its result where it has one."""
-        asked = f"{self.call.tool_name}\n{arguments_of(self.call.args)}"
-        return f"{asked}\n\n{self._answer}" if self._answer else asked
+        return f"{self._asked}\n\n{self._answer}" if self._answer else self._asked
+
+    @property
+    def shown(self) -> str:
+        """The same, as far as it is shown."""
+        return plain(f"{self._asked[:BODY_LIMIT]}\n{self._answer[:BODY_LIMIT]}")
 
     def answered(self, result: ToolResult) -> None:
         """Show the result."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
@@ -34,6 +35,9 @@ TOO_LONG = 2 * LONG
 
 DEEPEST = 100
 """Quotations and lists in one another that are read; what is deeper is left out."""
+
+
+_SIGNS = re.compile("[*_`]")
 
 
 def parser() -> MarkdownIt:
@@ -137,6 +141,12 @@ class Prose(Part, Vertical):
     def original(self) -> str:
         """What was said; while it comes, as far as it is shown."""
         return self.whole or self.source
+
+    @property
+    def shown(self) -> str:
+        """All of it, as it was written and without the signs of emphasis."""
+        text = plain(self.original)
+        return f"{text}\n{_SIGNS.sub('', text)}"
 
     def add(self, piece: str) -> None:
         """Keep a piece of the text."""

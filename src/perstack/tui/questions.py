@@ -13,7 +13,8 @@ from textual.widgets.option_list import Option
 from perstack.tui.asked import asked_of
 from perstack.tui.form import Form
 from perstack.tui.part import Part
-from perstack.tui.words import arguments_of, body_of, line_of
+from perstack.tui.words import BODY_LIMIT, arguments_of, body_of, line_of
+from perstack.views.plain import plain
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -62,6 +63,7 @@ class Question(Part, Vertical):
         self._call = call
         self._asked = asked_of(call, tool.input_json_schema if tool is not None else "")
         self._state: State = "waiting"
+        self._given = ""
         self._head, self._answer = Static(""), Static("", classes="answer")
         self._choices = self._form = None
         if self._asked.choices:
@@ -92,6 +94,15 @@ class Question(Part, Vertical):
         return f"{self._call.tool_name}\n{arguments_of(self._call.args)}"
 
     @property
+    def shown(self) -> str:
+        """What it asks, as far as it is shown."""
+        told = (
+            f"{each.label} {each.about}\n{each.value[:LONGEST]}" for each in self._asked.details
+        )
+        offered = (f"{each.shown} {each.about}" for each in self._asked.choices)
+        return plain("\n".join([self._call.tool_name, *told, *offered, self._given]))
+
+    @property
     def is_needed(self) -> bool:
         """As long as no answer was given."""
         return self._state in {"waiting", "active"}
@@ -108,6 +119,7 @@ class Question(Part, Vertical):
 
     def answered(self, text: str) -> None:
         """Show the answer that was given."""
+        self._given = text[:BODY_LIMIT]
         self._answer.update(Content.assemble(("> ", "bold $text-accent"), body_of(text, "bold")))
         self._stand("answered")
 
