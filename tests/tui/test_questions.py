@@ -12,7 +12,7 @@ from perstack.schema.message import Json
 from perstack.schema.tool import ToolCall
 from perstack.tui.form import FieldRow, Form
 from perstack.tui.questions import Choices, Question
-from perstack.tui.session import Moving, Rested
+from perstack.tui.session import Moving, Notice, Rested
 from tui.fake_session import RUN, FakeSession, answered, begun, called, tool
 from tui.screen import opened, seen, settled, the_app, until
 
@@ -171,6 +171,21 @@ async def test_a_question_that_waits_makes_no_room() -> None:
         await settled(pilot)
 
         assert pilot.app.query(Question)
+
+
+async def test_a_question_that_made_room_while_the_job_moved_is_shown_again() -> None:
+    session = FakeSession()
+    async with opened(session, kept=5) as pilot:
+        ask(session, question(COLOURS))
+        await until(pilot, "● waiting")
+        session.tell(Moving(), *(Notice(f"notice {number}.") for number in range(10)))
+        await until(pilot, "notice 9.")
+        assert not pilot.app.query(Question)
+        session.tell(Rested("stoppedByInteractiveTool", (question(COLOURS),)))
+        await until(pilot, "2 green")
+        await pilot.press("2", "enter")
+
+        assert session.given == [("answer", "q1", "green")]
 
 
 async def test_a_long_question_is_shown_whole() -> None:

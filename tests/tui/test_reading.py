@@ -146,6 +146,32 @@ async def test_the_mark_is_seen_in_every_theme(theme: str) -> None:
         assert one != other
 
 
+async def test_whoever_sends_something_is_taken_to_the_newest() -> None:
+    session = FakeSession()
+    async with opened(session, size=(80, 24)) as pilot:
+        session.tell(*(Notice(f"notice {number}.") for number in range(40)))
+        await until(pilot, "notice 39.")
+        await pilot.press("pageup", "pageup")
+        await pilot.pause(0.5)
+        assert "notice 39." not in seen(pilot.app)
+        await pilot.press(*"on", "enter")
+
+        await until(pilot, "notice 39.")
+
+
+async def test_whoever_opens_a_fold_with_the_mouse_types_on() -> None:
+    session = FakeSession()
+    async with opened(session) as pilot:
+        await pilot.press(*"so f")
+        session.tell(*told())
+        await until(pilot, "It is this.")
+        await pilot.click(pilot.app.query_one(ToolLine), offset=(3, 0))
+        await until(pilot, "mumble")
+        await pilot.press(*"ar")
+
+        assert the_app(pilot).prompt.text == "so far"
+
+
 async def test_a_mark_on_a_part_that_made_room_is_none() -> None:
     session = FakeSession()
     async with opened(session, kept=5) as pilot:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import App
 from textual.content import Content
 from textual.widgets import Collapsible, Footer, Static
+from textual.widgets.collapsible import CollapsibleTitle
 
 from perstack.schema.event import DisplayEvent
 from perstack.tui.going_back import NEWEST, choices_of
@@ -30,6 +31,7 @@ from perstack.views.plain import counted, plain
 if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.events import Key
 
     from perstack.schema.event import Fact
     from perstack.schema.tool import ToolCall
@@ -257,6 +259,12 @@ class Workbench(App[None]):
             form.begin()
         elif was_filled_in:
             self.prompt.focus()
+
+    def on_key(self, event: Key) -> None:
+        """Whoever opened a fold with the mouse types on where they typed before."""
+        if event.is_printable and event.character and isinstance(self.focused, CollapsibleTitle):
+            self.prompt.focus()
+            self.prompt.insert(event.character)
 
     def on_prompt_moved(self, message: Prompt.Moved) -> None:
         """Up or down among the answers that are offered."""

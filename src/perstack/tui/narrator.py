@@ -89,7 +89,8 @@ class Narrator:
             if call_id not in waiting:
                 question.stand("over")
         for call in calls:
-            if call.id not in self._questions:
+            known = self._questions.get(call.id)
+            if known is None or not known.is_attached:
                 await self._add(Run(), self._question(call, None))
             is_first = call.id == calls[0].id
             self._questions[call.id].stand("active" if is_first else "waiting")
