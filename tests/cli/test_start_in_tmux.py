@@ -87,7 +87,7 @@ def tmux(folder: Path) -> Generator[Tmux]:
 
 def test_from_the_start_to_a_second_query_and_back_to_the_shell(tmux: Tmux, folder: Path) -> None:
     tmux.type(f"echo before; {shlex.quote(str(PERSTACK))} start; echo code=$?", "Enter")
-    tmux.until("Which Expert?")
+    tmux.until("Which Expert, or which job?")
     tmux.type("Enter")
     tmux.until("what to do")
     tmux.type("Do one", "Enter")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from textual.widgets import Collapsible, TextArea
+from textual.widgets import Collapsible, Input, TextArea
 
+from perstack.cli.first_model import advice_without_any
 from perstack.schema.checkpoint import RunError
 from perstack.schema.event import (
     Child,
@@ -18,6 +19,8 @@ from perstack.schema.event import (
 )
 from perstack.schema.expert import ExpertRef
 from perstack.schema.usage import Usage
+from perstack.tui.advice import Advice
+from perstack.tui.menu import Menu
 from perstack.tui.picker import Picker
 from perstack.tui.session import Choice, Happening, Notice, Rested
 from tui.fake_session import RUN, FakeSession, answered, begun, called, completed, tool, workbench
@@ -25,11 +28,15 @@ from tui.pictures import compare
 from tui.test_untrusted_text import EVIL, FENCED, LINKS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from syrupy.assertion import SnapshotAssertion
     from textual.app import App
     from textual.pilot import Pilot
+    from textual.screen import ModalScreen
+
+    from perstack.schema.message import Json
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -54,6 +61,15 @@ def total(values: list[int]) -> int:
 
 > See [the guide](https://example.com/guide).
 """
+FIELDS: Json = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "title": "Their name"},
+        "is_new": {"type": "boolean", "title": "Somebody new"},
+        "size": {"enum": ["small", "large"]},
+    },
+    "required": ["name"],
+}
 READ = tool("readTextFile", {"path": "sum.py"}, call_id="c1")
 LOST = tool("exec", {"command": "pytest", "args": ["-q", "tests"]}, call_id="c2")
 EDIT = tool(
@@ -61,7 +77,13 @@ EDIT = tool(
     {"path": "sum.py", "oldText": "a\nfor b in c:\n    d\n", "newText": "a\nreturn sum(c)\n"},
     call_id="c3",
 )
-ASKED = tool("askUser", {"question": "Which of the two?"}, call_id="q1", skill="person")
+ASKED = tool(
+    "askUser",
+    {"question": "Which of the two?", "choices": ["Mend the loop", "Use sum()"]},
+    call_id="q1",
+    skill="person",
+)
+FORM = tool("askUser", {"question": "Who is it for?", "form": FIELDS}, call_id="q1", skill="person")
 WRITER = Child(
     tool_call_id="d1",
     run_id="run-2",
@@ -99,6 +121,12 @@ SCREENS: dict[str, list[Happening]] = {
         InteractiveToolCalled(run_id=RUN),
         Rested("stoppedByInteractiveTool", (ASKED,)),
     ],
+    "form": [
+        *begun("Choose."),
+        called(FORM),
+        InteractiveToolCalled(run_id=RUN),
+        Rested("stoppedByInteractiveTool", (FORM,)),
+    ],
     "delegates": [
         *begun("Have it done."),
         called(TO_WRITER, TO_READER, usage=USAGE, window=53_000),
@@ -130,10 +158,29 @@ LOOKS = {
     "120x40": ((120, 40), "textual-dark"),
 }
 CHOICES = (
-    Choice("writer", "Writes what it is told, in plain words.", "perstack.toml"),
-    Choice("tic-tac-toe", "Plays a game.", "catalogue"),
-    Choice("create-expert", "Makes an Expert out of what you want to have done.", "catalogue"),
+    Choice("a", "Writes what it is told, in plain words.", "perstack.toml", "writer", "Used last"),
+    Choice("b", "Plays a game.", "catalogue", "tic-tac-toe", "Experts"),
+    Choice("c", "Makes an Expert out of what you want.", "catalogue", "create-expert", "Experts"),
+    Choice("d", "A poem about ducks", "completed, 3 steps, begun today", "writer", "Jobs"),
 )
+MODELS = (
+    Choice("0", "calls tools; context 8,192 tokens", "Ollama at http://127.0.0.1:1", "qwen3:8b"),
+    Choice("demo", "A script in a model's place.", "", "no model", "Without a model"),
+)
+BEFORE: dict[str, Callable[[], ModalScreen[str | None]]] = {
+    "choices": lambda: Menu("Which Expert, or which job?", CHOICES),
+    "models": lambda: Menu("No key is set, but a model server runs here. Which model?", MODELS),
+    "advice": lambda: Advice("No model can be asked yet", advice_without_any()),
+}
+OVER = {
+    "model": ["f2"],
+    "back": ["f3"],
+    "limit": ["f4"],
+    "keys": ["f1"],
+    "found": ["ctrl+f", *"total"],
+    "marked": ["ctrl+up", "ctrl+up"],
+}
+"""What is pressed to have something over a conversation, or beside it."""
 
 
 @pytest.fixture(autouse=True)
@@ -145,8 +192,9 @@ async def still(app: App[Any], pilot: Pilot[Any], theme: str) -> None:
     """Nothing moves any more, and no cursor blinks."""
     app.theme = theme
     app.animation_level = "none"
-    for area in app.query(TextArea):
-        area.cursor_blink = False
+    for screen in app.screen_stack:
+        for typed in (*screen.query(TextArea), *screen.query(Input)):
+            typed.cursor_blink = False
     await pilot.pause(0.2)
     await pilot.pause()
 
@@ -171,14 +219,36 @@ async def test_the_workbench_looks_like_its_picture(
 
 
 @pytest.mark.parametrize("look", LOOKS)
-async def test_the_picker_looks_like_its_picture(
-    look: str, snapshot: SnapshotAssertion, tmp_path: Path
+@pytest.mark.parametrize("screen", BEFORE)
+async def test_what_is_asked_before_looks_like_its_picture(
+    screen: str, look: str, snapshot: SnapshotAssertion, tmp_path: Path
 ) -> None:
     size, theme = LOOKS[look]
-    app = Picker(CHOICES)
+    app = Picker(BEFORE[screen]())
     async with app.run_test(size=size) as pilot:
         await still(app, pilot, theme)
         compare(app, snapshot, tmp_path)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("screen", OVER)
+async def test_what_stands_over_it_looks_like_its_picture(
+    screen: str, look: str, snapshot: SnapshotAssertion, tmp_path: Path
+) -> None:
+    size, theme = LOOKS[look]
+    session = FakeSession()
+    app = workbench(session)
+    try:
+        async with app.run_test(size=size) as pilot:
+            session.tell(*SCREENS["conversation"])
+            while not session.is_heard:
+                await pilot.pause(0.02)
+            await still(app, pilot, theme)
+            await pilot.press(*OVER[screen])
+            await still(app, pilot, theme)
+            compare(app, snapshot, tmp_path)
+    finally:
+        session.end()
 
 
 async def test_what_is_open_looks_like_its_picture(
