@@ -153,6 +153,18 @@ async def test_a_text_that_comes_in_pieces_looks_like_the_whole(size: int) -> No
     assert prose.source == ALL_KINDS
 
 
+async def test_half_of_a_line_end_is_waited_for_and_takes_nothing_away() -> None:
+    prose = Prose()
+    async with page(prose) as pilot:
+        prose.add("one\r")
+        for _ in range(2):
+            await prose.flush()
+            await pilot.pause()
+            assert shown_by(pilot) == "one"
+        await prose.finish()
+        assert prose.source == "one\n"
+
+
 @pytest.mark.parametrize("kind", ENDLESS)
 async def test_a_long_text_is_parted_and_nothing_of_it_is_lost(kind: str) -> None:
     text = ENDLESS[kind]

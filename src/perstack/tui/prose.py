@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from perstack.tui.blocks import Block
 
-LONG = 3000
+LONG = 2000
 """Characters of a piece from which on the next block begins a new one."""
 
 TOO_LONG = 2 * LONG
@@ -173,6 +173,8 @@ class Prose(Part, Vertical):
         await self.flush()
 
     def _take(self, text: str) -> None:
+        if not text:
+            return
         tokens: list[Token] = []
         for at in range(0, len(text), LONG):
             self._rest += text[at : at + LONG]
