@@ -16,7 +16,7 @@ BULLETS = "•◦▪"
 """Of lists in lists, by turns."""
 
 CODE = "on $panel"
-FAINT = "$text-muted"
+FAINT = "dim"
 QUOTED = "▌ "
 STYLES = {"strong": "bold", "em": "italic", "s": "strike", "link": "underline"}
 HEADINGS = {"h1": "bold underline $text-primary", "h2": "bold $text-primary"}
