@@ -92,7 +92,7 @@ b    │ a cell that is far too long to stand
 
 a picture (http://x/y)"""
 
-WORDS = " ".join(f"w{number}" for number in range(6000))
+WORDS = " ".join(f"w{number}" for number in range(3000))
 ENDLESS = {
     "paragraph": WORDS,
     "lines": WORDS.replace("9 ", "9\n"),
@@ -170,8 +170,8 @@ async def test_a_long_text_is_parted_and_nothing_of_it_is_lost(kind: str) -> Non
     text = ENDLESS[kind]
     prose = Prose()
     async with page(prose):
-        for at in range(0, len(text), 500):
-            prose.add(text[at : at + 500])
+        for at in range(0, len(text), 1000):
+            prose.add(text[at : at + 1000])
             await prose.flush()
         await prose.finish()
 
