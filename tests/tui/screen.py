@@ -43,6 +43,13 @@ async def until(pilot: Pilot[None], text: str) -> str:
     return shown
 
 
+async def until_gone(pilot: Pilot[None], text: str) -> str:
+    """Wait until the screen does not show `text`."""
+    while text in (shown := seen(pilot.app)):
+        await pilot.pause(0.02)
+    return shown
+
+
 @asynccontextmanager
 async def opened(
     session: FakeSession, kept: int = 300, size: tuple[int, int] = (100, 40)

@@ -41,7 +41,13 @@ TABLE = (
     Key("Page Down", "scroll down", "pagedown", "scroll(1)"),
     Key("Ctrl-End", "to the newest, and on with it; nothing is marked then", "ctrl+end", "follow"),
     Key("Ctrl-O", "fold everything, or open it", "ctrl+o", "fold", ("^O", "Fold")),
-    Key("Ctrl-F", "find text; Enter and Up lead on, Esc ends", "ctrl+f", "find", ("^F", "Find")),
+    Key(
+        "Ctrl-F",
+        "find text: Enter or Down for the next, Up for the one before, Esc ends",
+        "ctrl+f",
+        "find",
+        ("^F", "Find"),
+    ),
     Key("Ctrl-Up", "mark the part before", "ctrl+up", "mark(-1)"),
     Key("Ctrl-Down", "mark the part behind", "ctrl+down", "mark(1)"),
     Key(
