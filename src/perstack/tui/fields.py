@@ -9,7 +9,6 @@ from typing import Literal, TypeAlias, cast
 import msgspec
 
 from perstack.tui.words import json_of
-from perstack.views.plain import counted
 
 Kind: TypeAlias = Literal["text", "number", "integer", "boolean", "choice", "json"]
 Object: TypeAlias = dict[str, object]
@@ -158,8 +157,3 @@ def typed_of(field: Field) -> str:
     if field.default is None:
         return ""
     return field.default if isinstance(field.default, str) else json_of(field.default)
-
-
-def said_of(problems: int) -> str:
-    """How many fields have to be looked at again."""
-    return f"{counted(problems, 'field')} to look at again"

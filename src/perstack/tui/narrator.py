@@ -33,9 +33,9 @@ from perstack.schema.message import TextPart, ThinkingPart, UserMessage
 from perstack.schema.skill import InteractiveSkill
 from perstack.schema.tool import BASE_SKILL, COMPLETION_TOOL, DELEGATE_SKILL
 from perstack.schema.usage import NO_USAGE
+from perstack.tui.asking import Asking
 from perstack.tui.parts import Said, Spent, Thought, Told, ToolLine
 from perstack.tui.prose import Prose
-from perstack.tui.questions import Question
 from perstack.tui.run_block import RunBlock, SideBySide
 from perstack.views.cost import NO_COST
 
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from perstack.schema.message import ExpertMessage
-    from perstack.schema.skill import InteractiveTool
     from perstack.schema.tool import ToolCall, ToolResult
     from perstack.schema.usage import Usage
+    from perstack.tui.questions import Question
     from perstack.tui.transcript import Transcript
     from perstack.views.cost import Cost
 
@@ -72,7 +72,7 @@ class Narrator:
     def __init__(self, transcript: Transcript) -> None:
         self._transcript = transcript
         self._runs: dict[str, Run] = {}
-        self._questions: dict[str, Question] = {}
+        self._asking = Asking()
 
     async def flush(self) -> None:
         """Show the deltas that came since the last time."""
@@ -84,17 +84,9 @@ class Narrator:
 
     async def ask(self, calls: tuple[ToolCall, ...]) -> Question | None:
         """These wait for answers, and no others: the first one now. It, if there is one."""
-        waiting = {call.id for call in calls}
-        for call_id, question in self._questions.items():
-            if call_id not in waiting:
-                question.stand("over")
-        for call in calls:
-            known = self._questions.get(call.id)
-            if known is None or not known.is_attached:
-                await self._add(Run(), self._question(call, None))
-            is_first = call.id == calls[0].id
-            self._questions[call.id].stand("active" if is_first else "waiting")
-        return self._questions[calls[0].id] if calls else None
+        for question in self._asking.missing(calls):
+            await self._add(Run(), question)
+        return self._asking.turn(calls)
 
     async def tell(self, event: Fact | Shown, cost: Cost = NO_COST) -> None:
         """Show one event, and what it cost."""
@@ -161,7 +153,8 @@ class Narrator:
             case DelegatesCalled():
                 await self._delegated(fact, run)
             case InteractiveToolCalled():
-                await self._asked(run)
+                for question in self._asking.new(run.calls.values(), run.interactive):
+                    await self._add(run, question)
             case Retried(reason=reason, wait_ms=wait_ms):
                 await self._take_back(run)
                 again = f" (again in {wait_ms / 1000:g} s)" if wait_ms else ""
@@ -186,10 +179,7 @@ class Narrator:
         for result in fact.tool_results:
             if result.skill_name != DELEGATE_SKILL:
                 run.calls.pop(result.id, None)
-                question = self._questions.pop(result.id, None)
-                if question is not None and question.is_attached:
-                    question.answered(result.text)
-                else:
+                if not self._asking.answered(result):
                     await self._add(run, Said(result.text))
         if fact.delegated_by is None:
             for message in fact.input_messages:
@@ -221,17 +211,6 @@ class Narrator:
             is_asked = call.skill_name in run.interactive or call.skill_name == DELEGATE_SKILL
             if not is_asked and not is_completion:
                 await self._line(run, call)
-
-    async def _asked(self, run: Run) -> None:
-        """Show the questions of a reply. Those that still wait are told again after an answer."""
-        for call in run.calls.values():
-            skill = run.interactive.get(call.skill_name)
-            if skill is not None and call.id not in self._questions:
-                await self._add(run, self._question(call, skill.tools.get(call.tool_name)))
-
-    def _question(self, call: ToolCall, tool: InteractiveTool | None) -> Question:
-        question = self._questions[call.id] = Question(call, tool)
-        return question
 
     async def _line(self, run: Run, call: ToolCall) -> ToolLine:
         line = run.lines[call.id] = ToolLine(call)
