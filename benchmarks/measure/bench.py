@@ -16,6 +16,8 @@ BOUND_STEPS = 400
 """The length of a long run that the bounds are for."""
 BOUND_JOBS = 1000
 """The number of jobs at once that the bounds are for."""
+BOUND_DELTAS = 25_000
+"""The length of a streamed reply that the bounds are for."""
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Bench:
     runs: int
     steps: int = BOUND_STEPS
     jobs: int = BOUND_JOBS
+    deltas: int = BOUND_DELTAS
     notes: list[str] = field(default_factory=list[str])
     _read: Path | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))

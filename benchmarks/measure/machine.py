@@ -17,7 +17,13 @@ MEASURED_PACKAGES = (
     "httpcore2",
     "httpx2",
     "idna",
+    "markdown_it",
+    "mdurl",
     "msgspec",
+    "platformdirs",
+    "pygments",
+    "rich",
+    "textual",
     "truststore",
     "typing_extensions",
 )

@@ -15,6 +15,7 @@ from .many_jobs import many_jobs
 from .recording import recording
 from .short_runs import one_reply, starts
 from .skills import calls, many_servers, three_servers
+from .watched import deltas, first_paint, watched_steps
 from .wires import requests
 
 ROWS: dict[int, Callable[[Bench], list[Figure]]] = {
@@ -32,4 +33,7 @@ ROWS: dict[int, Callable[[Bench], list[Figure]]] = {
     12: calls,
     13: many_servers,
     14: long_logs,
+    15: first_paint,
+    16: deltas,
+    17: watched_steps,
 }

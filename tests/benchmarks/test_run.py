@@ -75,6 +75,15 @@ def test_every_row_without_servers_is_measured_and_printed():
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+def test_every_row_of_the_workbench_is_measured_and_printed():
+    rows, names = printed("--rows", "15,16,17", "--steps", "12", "--deltas", "200")
+    assert rows == {15, 16, 17}
+    for name in ("until it can be typed into", "200 deltas", "one table", "12 steps, watched"):
+        assert name in names
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_every_row_with_servers_is_measured_and_printed():
     rows, names = printed("--rows", "11,12,13")
     assert (11 in rows) == (BENCHMARKS.parent / ".servers/installed").exists()
