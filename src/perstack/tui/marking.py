@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.widgets import Collapsible, Static
 
 from perstack.tui.part import Part
-from perstack.tui.prose import Prose
+from perstack.tui.prose import Piece, Prose
 from perstack.tui.run_block import RunBlock, SideBySide
 from perstack.tui.words import copyable
 
@@ -120,7 +120,11 @@ def _said_last(transcript: Transcript) -> Widget | None:
 def _spot_in(part: Widget, words: str) -> tuple[Widget, float]:
     """The smallest piece of a part that shows the words, and how far down they stand in it."""
     for piece in part.walk_children(Static, with_self=True, method="breadth"):
-        text = str(piece.visual).casefold() if piece.region else ""
+        text = _text(piece).casefold() if piece.region else ""
         if words and words in text:
             return piece, text.index(words) / len(text)
     return part, 0.0
+
+
+def _text(piece: Static) -> str:
+    return piece.text(piece.content_size.width) if isinstance(piece, Piece) else str(piece.visual)
