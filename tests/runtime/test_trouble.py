@@ -17,7 +17,7 @@ from perstack.errors import (
     UnknownExpert,
     UsageError,
 )
-from perstack.providers import Failure, GenerateRequest, Reply
+from perstack.providers import Failure, GenerateRequest, Reply, TextDelta
 from perstack.runtime.environment import Environment, Listener, Published
 from perstack.runtime.job import open_job
 from perstack.runtime.replay import read_job, state_at
@@ -26,6 +26,7 @@ from perstack.schema.event import (
     Fact,
     RunStarted,
     Shown,
+    TextStreamed,
     ToolCallCompleted,
     ToolCallStarted,
     ToolsCalled,
@@ -434,6 +435,37 @@ async def test_a_job_goes_on_in_the_same_hands_after_it_was_cancelled():
 
 
 # Listeners
+
+
+async def test_pieces_of_a_reply_are_told_to_those_alone_who_want_them():
+    class Hears(Listener):
+        text = ""
+
+        async def said(self, event: TextStreamed) -> None:
+            assert event.run_id
+            self.text += event.delta
+
+    class Pieces:
+        async def generate(self, request: GenerateRequest):
+            for piece in ("I ", "looked."):
+                yield TextDelta(text=piece)
+            yield say("I looked.")
+
+        async def aclose(self) -> None:
+            """Nothing to close."""
+
+    stage = solo(say("never asked"))
+    stage.world.provider = Pieces()
+
+    class Listens(Hears):
+        hears_text = True
+
+    hears, is_deaf = Listens(), Hears()
+    async with stage.opened(lambda env: env.listeners.extend([hears, is_deaf])) as job:
+        await job.ask(stage.lead, "Begin.")
+        await job.carry_on()
+    assert (hears.text, is_deaf.text) == ("I looked.", "")
+    assert await stage.types() == ["startRun", "startGeneration", "completeRun"]
 
 
 async def test_a_listener_that_raises_is_dropped_and_stops_nothing():

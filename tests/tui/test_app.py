@@ -20,6 +20,7 @@ from perstack.schema.event import (
     RunStarted,
     RunStoppedByDelegate,
     RunStoppedByError,
+    TextStreamed,
 )
 from perstack.schema.expert import ExpertRef
 from perstack.schema.tool import DELEGATE_SKILL
@@ -105,6 +106,36 @@ async def test_a_result_is_shown_as_it_comes_and_stands_once() -> None:
         await until(pilot, "● ready")
 
         assert seen(pilot.app).count("One two three.") == 1
+
+
+@pytest.mark.parametrize("is_call", [True, False])
+async def test_what_is_said_beside_calls_or_in_their_place_comes_in_pieces_too(
+    *, is_call: bool
+) -> None:
+    session = FakeSession()
+    async with opened(session) as pilot:
+        session.tell(*begun(), TextStreamed(run_id=RUN, delta="\n"))
+        session.tell(TextStreamed(run_id=RUN, delta="I *will* "))
+        await until(pilot, "I will")
+        session.tell(TextStreamed(run_id=RUN, delta="look."))
+        text = "\nI *will* look."
+        call = tool("readTextFile", {"path": "a.txt"})
+        session.tell(called(call, text=text) if is_call else completed(text))
+        session.tell(Rested("completed"))
+        await until(pilot, "● ready")
+
+        assert seen(pilot.app).count("I will look.") == 1
+
+
+async def test_what_is_said_in_a_reply_that_failed_is_taken_back() -> None:
+    session = FakeSession()
+    async with opened(session) as pilot:
+        session.tell(*begun(), TextStreamed(run_id=RUN, delta="Half of"))
+        await until(pilot, "Half of")
+        cause = RunError(name="Overloaded", message="busy", is_retryable=True)
+        session.tell(Retried(run_id=RUN, reason="busy", cause=cause))
+        shown = await until(pilot, "retry: busy")
+        assert "Half of" not in shown
 
 
 async def test_reasoning_is_open_while_it_comes_and_folded_behind() -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perstack.assembly.outcome import Outcome
     from perstack.cli.wanted import Wanted
     from perstack.config.request import RunRequest
-    from perstack.schema.event import Fact, Shown
+    from perstack.schema.event import Fact, Shown, TextStreamed
     from perstack.tui.session import Choice
 
 Wish: TypeAlias = Callable[[], Awaitable[None]]
@@ -39,6 +39,8 @@ Wish: TypeAlias = Callable[[], Awaitable[None]]
 
 class Telling(Listener):
     """Puts every event of a job where the workbench takes it from, and never waits."""
+
+    hears_text = True
 
     def __init__(self, session: JobSession) -> None:
         self._session = session
@@ -49,6 +51,10 @@ class Telling(Listener):
 
     async def shown(self, event: Shown) -> None:
         """Tell of something that is not stored."""
+        self._session.tell(event)
+
+    async def said(self, event: TextStreamed) -> None:
+        """Tell of a piece of a reply."""
         self._session.tell(event)
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
 import anyio
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perstack.kernel.state import RunState
     from perstack.providers import Provider
     from perstack.runtime.hands import Admit
-    from perstack.schema.event import Fact, RuntimeEvent, Shown
+    from perstack.schema.event import Fact, RuntimeEvent, Shown, TextStreamed
     from perstack.skills import ToolSource
     from perstack.storage import Store
 
@@ -63,13 +63,22 @@ class Published:
 
 
 class Listener:
-    """One subscriber of a job's events. Both methods are awaited in the order of the events."""
+    """One subscriber of a job's events. Its methods are awaited in the order of the events.
+
+    Attributes:
+        hears_text: whether `said` is called, which takes its time for each piece of a reply.
+    """
+
+    hears_text: ClassVar[bool] = False
 
     async def recorded(self, published: Published) -> None:
         """A fact was recorded."""
 
     async def shown(self, event: Shown) -> None:
         """Something was streamed that is not stored."""
+
+    async def said(self, event: TextStreamed) -> None:
+        """A piece of a reply came, of which nobody knows yet what it will be."""
 
 
 StopReason: TypeAlias = Literal["signal", "hook", "output", "cancelled"]
@@ -204,6 +213,20 @@ class Environment:
                 await listener.shown(event)
             except Exception as error:  # noqa: BLE001 - a listener cannot stop a run
                 self._drop(listener, error)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody wants to hear the pieces of a reply."""
+        return any(listener.hears_text for listener in self.listeners)
+
+    async def say(self, event: TextStreamed) -> None:
+        """Tell those listeners of a piece of a reply."""
+        for listener in tuple(self.listeners):
+            if listener.hears_text:
+                try:
+                    await listener.said(event)
+                except Exception as error:  # noqa: BLE001 - a listener cannot stop a run
+                    self._drop(listener, error)
 
     def _drop(self, listener: Listener, error: Exception) -> None:
         if listener in self.listeners:

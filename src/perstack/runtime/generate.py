@@ -87,7 +87,7 @@ async def _streamed(
     """The provider's last word; what it says before is shown as it comes.
 
     Text is the run's result where the model is asked for one, and where there is no tool
-    that it could call in its place.
+    that it could call in its place. Any other text is told to those alone who want it.
     """
     is_result = command.is_final or not tools
     thinking: list[str] = []
@@ -109,6 +109,8 @@ async def _streamed(
                             await recorder.show(RunResultStarted())
                         result.append(delta)
                         await recorder.show(RunResultStreamed(delta=delta))
+                    else:
+                        await recorder.say(delta)
                 case Reply():
                     await _close_reasoning(recorder, thinking)
                     if is_result and not result and piece.message.text:

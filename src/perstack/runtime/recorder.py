@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import anyio
 from msgspec.structs import replace
 
@@ -14,8 +16,11 @@ from perstack.schema.event import (
     RunStarted,
     RuntimeEvent,
     Shown,
+    TextStreamed,
 )
 from perstack.schema.line import json_line
+
+S = TypeVar("S", Shown, TextStreamed)
 
 
 class Recorder:
@@ -80,18 +85,27 @@ class Recorder:
         """Stream something that is not stored, in order with what is, and never half."""
         with anyio.CancelScope(shield=True):
             async with self._lock:
-                state = self.state
-                await self.env.show(
-                    replace(
-                        event,
-                        id=self.env.new_id(),
-                        timestamp=self.env.now_ms(),
-                        job_id=state.job_id,
-                        run_id=state.run_id,
-                        expert_key=state.expert_key,
-                        step_number=state.step_number,
-                    )
-                )
+                await self.env.show(self._marked(event))
+
+    async def say(self, delta: str) -> None:
+        """The same for a piece of a reply, where somebody wants to hear it."""
+        if self.env.is_heard:
+            with anyio.CancelScope(shield=True):
+                async with self._lock:
+                    await self.env.say(self._marked(TextStreamed(delta=delta)))
+
+    def _marked(self, event: S) -> S:
+        """The same event, of now and of this run."""
+        state = self.state
+        return replace(
+            event,
+            id=self.env.new_id(),
+            timestamp=self.env.now_ms(),
+            job_id=state.job_id,
+            run_id=state.run_id,
+            expert_key=state.expert_key,
+            step_number=state.step_number,
+        )
 
     async def flush(self) -> None:
         """Everything recorded so far survives the machine."""

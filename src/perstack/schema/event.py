@@ -347,6 +347,16 @@ class RunResultCompleted(DisplayEvent, tag="completeStreamingRunResult", kw_only
     text: str
 
 
+class TextStreamed(DisplayEvent, tag="streamText", kw_only=True):
+    """A piece of what the model says beside its calls, or in the place of any.
+
+    Whether it is the run's result is known at its end alone, so that it stands in no
+    stream of events; only a listener that asks for it hears of it.
+    """
+
+    delta: str
+
+
 Shown: TypeAlias = (
     ReasoningStarted
     | ReasoningStreamed

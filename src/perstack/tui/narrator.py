@@ -26,6 +26,7 @@ from perstack.schema.event import (
     RunStoppedByInteractiveTool,
     Shown,
     SkillDisconnected,
+    TextStreamed,
     ToolCallCompleted,
     ToolsCalled,
 )
@@ -88,7 +89,7 @@ class Narrator:
             await self._add(Run(), question)
         return self._asking.turn(calls)
 
-    async def tell(self, event: Fact | Shown, cost: Cost = NO_COST) -> None:
+    async def tell(self, event: Fact | Shown | TextStreamed, cost: Cost = NO_COST) -> None:
         """Show one event, and what it cost."""
         if isinstance(event, RunEvent):
             run = self._runs.setdefault(event.run_id, Run())
@@ -99,6 +100,8 @@ class Narrator:
             if event.tools_lost:
                 text = f"the skill {event.skill_name} is lost: {event.reason}"
                 await self._transcript.add(Told(text, is_problem=True))
+        elif isinstance(event, TextStreamed):
+            await self._said(event.delta, self._runs.setdefault(event.run_id, Run()))
         elif isinstance(event, Shown):
             await self._delta(event, self._runs.setdefault(event.run_id, Run()))
 
@@ -124,6 +127,14 @@ class Narrator:
                 await result.finish()
             case _:  # a piece of a stream whose start was not seen
                 pass
+
+    async def _said(self, delta: str, run: Run) -> None:
+        if run.result is None:
+            if not delta.strip():
+                return
+            run.result = Prose(classes="said")
+            await self._streamed(run, run.result)
+        run.result.add(delta)
 
     async def _streamed(self, run: Run, part: Widget) -> None:
         run.streamed.append(part)
@@ -202,7 +213,7 @@ class Narrator:
         if not run.streamed and (thinking := _thinking(fact.new_message)):
             await self._add(run, Thought(thinking))
         if text := fact.new_message.text.strip():
-            await self._add(run, Prose(text, classes="said"))
+            await self._whole(text, run)
         run.streamed.clear()
         self._cut_short(run)
         run.calls = {call.id: call for call in fact.tool_calls}
@@ -211,6 +222,14 @@ class Narrator:
             is_asked = call.skill_name in run.interactive or call.skill_name == DELEGATE_SKILL
             if not is_asked and not is_completion:
                 await self._line(run, call)
+
+    async def _whole(self, text: str, run: Run) -> None:
+        """All that was said in a reply; it is shown already where it came in pieces."""
+        for part in run.streamed:
+            if isinstance(part, Prose):
+                part.whole = text
+                return
+        await self._add(run, Prose(text, classes="said"))
 
     async def _line(self, run: Run, call: ToolCall) -> ToolLine:
         line = run.lines[call.id] = ToolLine(call)
@@ -240,10 +259,10 @@ class Narrator:
     async def _completed(self, fact: RunCompleted, run: Run) -> None:
         await self._finish(run)
         message = fact.new_message
-        if message is not None and not any(isinstance(part, Prose) for part in run.streamed):
+        if message is not None:
             if not run.streamed and (thinking := _thinking(message)):
                 await self._add(run, Thought(thinking))
-            await self._add(run, Prose(message.text, classes="said"))
+            await self._whole(message.text, run)
         self._cut_short(run)
         if run.block is not None:
             run.block.ended("done", is_well=True)

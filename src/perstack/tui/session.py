@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from perstack.schema.checkpoint import JobStatus
-from perstack.schema.event import Fact, Shown
+from perstack.schema.event import Fact, Shown, TextStreamed
 from perstack.schema.tool import ToolCall
 
 
@@ -51,7 +51,7 @@ class Past:
     is_earlier: bool = False
 
 
-Happening: TypeAlias = Fact | Shown | Moving | Rested | Notice | Past
+Happening: TypeAlias = Fact | Shown | TextStreamed | Moving | Rested | Notice | Past
 
 
 @dataclass(frozen=True, slots=True)
