@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from perstack.assembly.job_listing import job_entry
@@ -21,7 +22,6 @@ from perstack.views.plain import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from perstack.config.request import RunRequest
     from perstack.schema.checkpoint import Job
@@ -32,6 +32,12 @@ MOST_JOBS = 30
 
 MOST_RECENT = 3
 """Experts of the newest jobs that stand above all others."""
+
+STATUSES = {
+    "stoppedByInteractiveTool": "waits for an answer",
+    "stoppedByMaxSteps": "stopped at the step limit",
+    "stoppedByError": "stopped by an error",
+}
 
 EXPERT, JOB = "expert:", "job:"
 """What the keys of the first list begin with."""
@@ -54,7 +60,7 @@ def first_choices(request: RunRequest) -> tuple[Choice, ...]:
 def _experts(request: RunRequest) -> Iterator[Choice]:
     project = request.project
     own = project.experts if project is not None else {}
-    origin = project.origin if project is not None else ""
+    origin = Path(project.origin).name if project is not None else ""
     for key, expert in own.items():
         yield Choice(EXPERT + key, expert.description, origin, key, "Experts")
     for key, expert in catalogue_experts().items():
@@ -69,7 +75,7 @@ def _job(root: Path, job: Job) -> Choice:
     return Choice(
         JOB + job.id,
         _first_query(root, job.id),
-        f"{entry.status}, {steps}, begun {began}",
+        f"{STATUSES.get(entry.status, entry.status)}, {steps}, begun {began}",
         job.coordinator_expert_key or job.id,
         "Jobs",
     )

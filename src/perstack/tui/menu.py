@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from perstack.tui.session import Choice
 
+MOST = 1000
+"""Characters of a description that are looked at."""
+
 
 class Menu(ModalScreen[str | None]):
     """Ends with the key of what was chosen, or with None.
@@ -131,6 +134,5 @@ def _lines(choice: Choice) -> Content:
         "  ",
         line_of(choice.origin, "dim", 60),
     )
-    if not choice.description:
-        return head
-    return Content.assemble(head, "\n  ", line_of(choice.description, "", 200))
+    about = " ".join(choice.description[:MOST].split())
+    return Content.assemble(head, "\n  ", line_of(about, "", 200)) if about else head
