@@ -187,10 +187,10 @@ class JobSession:
         """Show what was before, and do what the command line asks for."""
         request = self.request
         lock = load_lock(request.project)
-        self._tell_ahead(request, lock)
         if request.is_continuation:
             self.job_id = await job_id_of(request, open_store(request))
             await self._show_past(request.resume_from, is_new=True)
+        self._tell_ahead(request, lock)
         if request.query is not None or self._rest.is_interrupted:
             await self._done(partial(self._move, request, lock))
         else:

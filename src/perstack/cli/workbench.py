@@ -97,8 +97,7 @@ async def _with_expert(wanted: Wanted, request: RunRequest, ask: Ask) -> bool:
 
 async def _with_job(wanted: Wanted, request: RunRequest, job_id: str, ask: Ask) -> bool:
     """Go on with a job, where it is or at one of its checkpoints."""
-    from perstack.tui.going_back import NEWEST, choices_of
-    from perstack.tui.menu import Menu
+    from perstack.tui.menus import NEWEST, checkpoint_menu
 
     store = open_store(request)
     job = await store.get_job(job_id)
@@ -106,8 +105,7 @@ async def _with_job(wanted: Wanted, request: RunRequest, job_id: str, ask: Ask) 
     wanted.choose(expert_key=key, continue_job=job_id)
     marks = marks_of(await facts_of(store, job_id)).found
     if len(marks) > 1:
-        hint = "A new run begins at a checkpoint. Files are not rolled back."
-        where = await ask(Menu("Go on where?", choices_of(marks, has_newest=True), hint))
+        where = await ask(checkpoint_menu(marks, has_newest=True, heading="Go on where?"))
         if where is None:
             return False
         if where != NEWEST:

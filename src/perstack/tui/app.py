@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import App
 from textual.content import Content
-from textual.widgets import Collapsible, Footer, Static
+from textual.widgets import Footer, Static
 from textual.widgets.collapsible import CollapsibleTitle
 
 from perstack.schema.event import DisplayEvent
-from perstack.tui.going_back import NEWEST, choices_of
-from perstack.tui.help import Help
-from perstack.tui.keys import ACTIONS, KEYS
-from perstack.tui.marking import Marker
-from perstack.tui.menu import Menu
+from perstack.tui.keys import KEYS
+from perstack.tui.menus import NEWEST, checkpoint_menu, limit_menu, model_menu
 from perstack.tui.narrator import Narrator
 from perstack.tui.parts import Told
 from perstack.tui.progress import Progress
 from perstack.tui.prompt import Prompt
-from perstack.tui.search import SearchBar
+from perstack.tui.reading import Reading
 from perstack.tui.session import Moving, Notice, Past, Rested
 from perstack.tui.skill_states import SkillBar
-from perstack.tui.transcript import KEPT, Transcript
+from perstack.tui.transcript import KEPT
 from perstack.views.cost import NO_COST, Bills
 from perstack.views.marks import Marks
-from perstack.views.plain import counted, plain
+from perstack.views.plain import plain
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -49,7 +45,7 @@ TICK_SECONDS = 0.5
 """Between two looks at the clock."""
 
 
-class Workbench(App[None]):
+class Workbench(Reading):
     """Shows one session, and gives it what a person types. Ends when the session does.
 
     `clock` gives ms that never go back, `price` what a reply costs.
@@ -62,15 +58,11 @@ class Workbench(App[None]):
     def __init__(
         self, session: Session, clock: Callable[[], int], price: Price, kept: int = KEPT
     ) -> None:
-        super().__init__()
+        super().__init__(kept)
         self._session = session
         self._clock = clock
         self._price = price
         self._seen_ms = 0
-        self.transcript = Transcript(kept)
-        self.marker = Marker(self.transcript)
-        self.search = SearchBar(self.transcript, self.marker)
-        self.prompt = Prompt()
         self.status = Static("", id="status")
         self.progress = Progress(session.expert_key, Bills(price))
         self.skills = SkillBar(self.progress.skills)
@@ -208,45 +200,21 @@ class Workbench(App[None]):
 
     def action_model(self) -> None:
         """Ask which model the next query is for."""
-        menu = Menu(
-            "Which model, from the next query on?",
-            self._session.models,
-            "Or type its name: MODEL, or PROVIDER/MODEL.",
-            takes_text=True,
-        )
-        self.push_screen(menu, self._use_model)
-
-    def _use_model(self, name: str | None) -> None:
-        if name is not None:
-            self._session.use_model(name)
+        self.push_screen(model_menu(self._session.models), unless_left(self._session.use_model))
 
     def action_go_back(self) -> None:
         """Ask at which checkpoint the next query begins."""
-        menu = Menu(
-            "Back to which checkpoint?",
-            choices_of(self._marks.found, has_newest=self._is_earlier),
-            "The next query begins a new run there. Files are not rolled back.",
+        menu = checkpoint_menu(
+            self._marks.found, has_newest=self._is_earlier, heading="Back to which checkpoint?"
         )
-        self.push_screen(menu, self._go_back)
+        self.push_screen(menu, unless_left(self._go_back))
 
-    def _go_back(self, key: str | None) -> None:
-        if key is not None:
-            self._session.go_back(None if key == NEWEST else key)
+    def _go_back(self, key: str) -> None:
+        self._session.go_back(None if key == NEWEST else key)
 
     def action_limit(self) -> None:
         """Ask how many steps the job may take."""
-        now = self.progress.max_steps
-        menu = Menu(
-            "How many steps may the job take, from the next query on?",
-            (),
-            f"It has taken {self.progress.steps}" + (f" of {now}." if now is not None else "."),
-            takes_text=True,
-        )
-        self.push_screen(menu, self._allow_steps)
-
-    def _allow_steps(self, limit: str | None) -> None:
-        if limit is not None:
-            self._session.allow_steps(limit)
+        self.push_screen(limit_menu(self.progress), unless_left(self._session.allow_steps))
 
     async def _ask(self, questions: tuple[ToolCall, ...]) -> None:
         """It is the first one's turn. Whoever types nothing begins in its form."""
@@ -292,51 +260,7 @@ class Workbench(App[None]):
         elif self.progress.state != "stopping":
             self.notify("Nothing is running; Ctrl-Q quits.", markup=False)
 
-    def action_scroll(self, pages: int) -> None:
-        """Up or down by a page."""
-        if pages < 0:
-            self.transcript.scroll_page_up()
-        else:
-            self.transcript.scroll_page_down()
 
-    def action_follow(self) -> None:
-        """To the newest, and on with it."""
-        self.marker.clear()
-        self.transcript.follow()
-
-    def action_fold(self) -> None:
-        """Fold everything, or open it where all is folded."""
-        folds = [*self.transcript.query(Collapsible)]
-        is_open = any(not fold.collapsed for fold in folds)
-        for fold in folds:
-            fold.collapsed = is_open
-
-    def action_find(self) -> None:
-        """Find text in the transcript."""
-        self.search.open()
-
-    def on_search_bar_closed(self) -> None:
-        """On with what was typed."""
-        self.prompt.focus()
-
-    def action_mark(self, places: int) -> None:
-        """Mark another part."""
-        self.marker.move(places)
-
-    def action_copy(self) -> None:
-        """Copy what is marked, or else what the Expert said last."""
-        text = self.marker.text()
-        if text:
-            self.copy_to_clipboard(text)
-        told = f"Copied {counted(len(text), 'character')}." if text else "Nothing to copy yet."
-        self.notify(told, markup=False)
-
-    def action_keys(self) -> None:
-        """Show all keys."""
-        self.push_screen(Help())
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whatever stands over the screen has the keys for itself."""
-        if action in ACTIONS and len(self.screen_stack) > 1:
-            return False
-        return super().check_action(action, parameters)
+def unless_left(do: Callable[[str], None]) -> Callable[[str | None], None]:
+    """Does it with what a menu ends with, unless nothing was chosen."""
+    return lambda chosen: do(chosen) if chosen is not None else None

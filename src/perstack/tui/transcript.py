@@ -72,10 +72,9 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def clear(self) -> None:
         """Let go of all parts."""
-        for part in self._parts:
-            if part.is_attached:
-                await part.remove()
+        await self.remove_children([child for child in self.children if child is not self._head])
         self._parts.clear()
+        self._groups.clear()
         self._gone = 0
         self._head.display = False
 
