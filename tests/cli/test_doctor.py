@@ -180,6 +180,7 @@ def test_another_vendors_key_is_pointed_to_with_the_options_that_use_it(tmp_path
             "needs a resource",
             "AZURE_RESOURCE_NAME",
         ),
+        (("--provider", "pydantic-ai", "--model", "x"), {}, "names its vendor", "VENDOR:MODEL"),
         (("--provider", "google-vertex", "--model", "x"), {}, "needs a location", "LOCATION"),
         (
             ("--provider", "google-vertex", "--model", "x"),

@@ -146,6 +146,8 @@ def _missing_setting(request: RunRequest) -> tuple[str, str] | None:
     """What else a provider cannot do without, and where it is set."""
     provider, environ = request.settings.provider, request.environ
     match provider.provider_name:
+        case "pydantic-ai" if ":" not in request.settings.model:
+            return "a model that names its vendor", "Name it as VENDOR:MODEL, such as groq:NAME."
         case "azure-openai" if not (
             address(request)[0] or provider.resource_name or environ.get("AZURE_RESOURCE_NAME")
         ):

@@ -224,7 +224,7 @@ class JobSession:
     async def _move(self, request: RunRequest, lock: Lock | None) -> None:
         self._stop, self.is_moving = Stop(), True
         self.tell(Moving())
-        notices = Notices(request, lock, self._said, self._notice)
+        notices = Notices(request, lock, self._said, self._notice, is_watched=True)
         try:
             outcome = await execute(request, self._stop, [notices, Telling(self)], Parts(lock=lock))
             self._rest = self._rested(outcome)

@@ -160,7 +160,8 @@ async def naming(job_id: str, request: RunRequest) -> tuple[str, ...]:
 class Notices(Listener):
     """What a person must know before anything else happens, said once.
 
-    `said` are lines that were said before, and gets those that are said.
+    `said` are lines that were said before, and gets those that are said. `is_watched`: a
+    person sees the events themselves, and is told only of what none of them says.
     """
 
     def __init__(
@@ -169,8 +170,11 @@ class Notices(Listener):
         lock: Lock | None,
         said: set[str | None],
         write: Callable[[str], None] | None = None,
+        *,
+        is_watched: bool = False,
     ) -> None:
         self._write = write or say
+        self._is_watched = is_watched
         self._request = request
         self._experts = Experts(request, lock)
         self._said = said
@@ -181,7 +185,7 @@ class Notices(Listener):
         if isinstance(fact, RuntimeInitialized) and fact.notice:
             for line in fact.notice.splitlines():
                 self._once(line)
-        if isinstance(fact, SkillDisconnected) and fact.tools_lost:
+        if isinstance(fact, SkillDisconnected) and fact.tools_lost and not self._is_watched:
             key = published.after.expert_key
             self._once(f"warning: {key}: the skill {fact.skill_name} is lost: {fact.reason}")
         if isinstance(fact, RunStarted) and fact.definition is not None:
