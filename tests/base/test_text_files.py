@@ -114,12 +114,27 @@ async def test_text_is_appended_to_a_file_that_exists_and_to_no_other(tmp_path: 
     assert large.message == "File a would have 7 B; at most 6 B can be written."
 
 
-async def test_an_edit_replaces_the_first_match_and_crlf_becomes_lf(tmp_path: Path):
-    (tmp_path / "a").write_bytes(b"\xffkeep\r\none\r\ntwo\r\none\r\ntwo\r\n")
+@pytest.mark.parametrize("typed", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            b"\xffkeep\r\none\r\ntwo\r\none\r\ntwo\r\n",
+            b"\xffkeep\r\n1\r\n2\r\none\r\ntwo\r\n",
+        ),
+        (b"\xffkeep\none\ntwo\none\ntwo\n", b"\xffkeep\n1\n2\none\ntwo\n"),
+        (b"a\r\nb\nc\none\r\ntwo", b"a\r\nb\nc\n1\n2"),
+        (b"one\r\ntwo\r", b"1\r\n2\r"),
+    ],
+)
+async def test_an_edit_replaces_the_first_match_and_leaves_every_other_byte_as_it_is(
+    tmp_path: Path, typed: str, before: bytes, after: bytes
+):
+    (tmp_path / "a").write_bytes(before)
     async with calls_in(tmp_path) as call:
-        said = await call("editTextFile", path="a", oldText="one\r\ntwo", newText="1\r\n2")
-    assert said.data["oldText"] == "one\r\ntwo"
-    assert (tmp_path / "a").read_bytes() == b"\xffkeep\n1\n2\none\ntwo\n"
+        said = await call("editTextFile", path="a", oldText=f"one{typed}two", newText=f"1{typed}2")
+    assert said.data["oldText"] == f"one{typed}two"
+    assert (tmp_path / "a").read_bytes() == after
 
 
 async def test_an_edit_without_a_match_changes_nothing_and_says_so(tmp_path: Path):

@@ -165,7 +165,7 @@ TOOLS = (
         forms.EditTextFile,
         "unknown",
         "Replace the first exact match of oldText in a file with newText. Give enough of the "
-        "text around it to make it unique. CRLF line ends become LF.",
+        "text around it to make it unique. The file keeps its line ends.",
         lambda at, args: edit_text_file(at.workspace, at.caps, args),
     ),
     _tool(

@@ -57,17 +57,18 @@ async def append_text_file(workspace: Workspace, caps: Caps, args: AppendTextFil
 
 
 async def edit_text_file(workspace: Workspace, caps: Caps, args: EditTextFile) -> ToolOutput:
-    """Replace the first exact match; CRLF counts as LF, and is LF in the new file."""
+    """Replace the first exact match. CRLF counts as LF; new lines end as the file's do."""
     old, new = _line_ends(_encoded(args.old_text, caps)), _line_ends(_encoded(args.new_text, caps))
     if not old:
         raise Refused("oldText is empty: say which text to replace.")
     with workspace.entry(args.path) as entry:
         writable(entry)
         before, found = read_regular(entry, caps.write)
-        head, match, tail = _line_ends(before).partition(old)
-        if not match:
+        at = _line_ends(before).find(old)
+        if at < 0:
             raise Refused(f"oldText was not found in {args.path}. It must match exactly.")
-        after = head + new + tail
+        start, end = _place_in(before, at), _place_in(before, at + len(old))
+        after = before[:start] + _ended_as_in(before, new) + before[end:]
         _check_size(len(after), caps, args.path)
         replace(entry, after, found)
         return answer(
@@ -158,3 +159,18 @@ def _check_size(count: int, caps: Caps, path: str) -> None:
 
 def _line_ends(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n")
+
+
+def _place_in(data: bytes, at: int) -> int:
+    """Where in `data` the place `at` of the same with LF for CRLF is."""
+    removed, found = 0, data.find(b"\r\n")
+    while 0 <= found < at + removed:
+        removed += 1
+        found = data.find(b"\r\n", found + 2)
+    return at + removed
+
+
+def _ended_as_in(data: bytes, text: bytes) -> bytes:
+    """`text` with the line ends that most lines of `data` have."""
+    has_crlf = 2 * data.count(b"\r\n") > data.count(b"\n")
+    return text.replace(b"\n", b"\r\n") if has_crlf else text
