@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from textual.content import Content
 
 from perstack.schema.message import Json
 from perstack.schema.tool import ToolCall
 from perstack.tui.diffs import LINES, diff_of
+from perstack.tui.status import packed
 from perstack.tui.words import BODY_LIMIT, body_of
 
 
@@ -24,3 +26,11 @@ def test_of_a_long_edit_it_is_told_how_much_is_left_out(more: int, told: str) ->
     )
     assert shown is not None
     assert shown.plain.splitlines()[-1] == f"… and {told}"
+
+
+def test_facts_are_packed_into_lines_and_none_is_cut() -> None:
+    parts = [Content(word) for word in ("one two", "three", "four five", "six")]
+    assert [line.plain for line in packed(parts, 20)] == ["one two  three", "four five  six"]
+    assert [line.plain for line in packed(parts, 14)] == ["one two  three", "four five  six"]
+    assert [line.plain for line in packed(parts, 13)] == ["one two", "three", "four five", "six"]
+    assert [line.plain for line in packed(parts, 1)] == ["one two", "three", "four five", "six"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 from textual.widgets.collapsible import CollapsibleTitle
 
 from perstack.schema.event import DisplayEvent
@@ -19,6 +19,7 @@ from perstack.tui.prompt import Prompt
 from perstack.tui.reading import Reading
 from perstack.tui.session import Moving, Notice, Past, Rested
 from perstack.tui.skill_states import SkillBar
+from perstack.tui.status import StatusBar
 from perstack.tui.transcript import KEPT
 from perstack.views.cost import NO_COST, Bills
 from perstack.views.marks import Marks
@@ -63,8 +64,8 @@ class Workbench(Reading):
         self._clock = clock
         self._price = price
         self._seen_ms = 0
-        self.status = Static("", id="status")
         self.progress = Progress(session.expert_key, Bills(price))
+        self.status = StatusBar(self.progress)
         self.skills = SkillBar(self.progress.skills)
         self._narrator = Narrator(self.transcript)
         self._marks = Marks()
@@ -172,7 +173,7 @@ class Workbench(Reading):
             self._show_status()
 
     def _show_status(self) -> None:
-        self.status.update(self.progress.line)
+        self.status.show()
         self.skills.show()
 
     def on_prompt_sent(self, message: Prompt.Sent) -> None:

@@ -76,11 +76,11 @@ class Progress:
             self.used = fact.usage.total_tokens / window
 
     @property
-    def line(self) -> Content:
-        """All of it, the most telling first."""
+    def parts(self) -> list[Content]:
+        """Fact by fact, the most telling first."""
         usage = self.usage
         limit = f"/{self.max_steps}" if self.max_steps is not None else ""
-        parts = [
+        return [
             Content.styled(f"● {self.state}", STYLES[self.state]),
             line_of(self.expert_key, "bold", 40),
             line_of(self.model or "no model yet", limit=40),
@@ -91,7 +91,6 @@ class Progress:
             Content(cost_text(self.bills.total) or "no cost yet"),
             Content(duration(self.worked_ms)),
         ]
-        return Content("  ").join(parts)
 
 
 def duration(ms: int) -> str:
