@@ -185,6 +185,16 @@ async def test_a_long_text_is_parted_and_nothing_of_it_is_lost(kind: str) -> Non
             assert "".join("".join(pieces).split()) == text
 
 
+async def test_an_address_that_stands_apart_is_shown_wherever_it_is_named() -> None:
+    long = " ".join(["word"] * LONG)
+    prose = Prose(f"See [the guide][1].\n\n{long}\n\n[1]: https://x/guide\n[two]: https://x/2\n")
+    async with page(prose):
+        shown = " ".join(line for piece in prose.query(Piece) for line in shown_lines(piece))
+
+    assert "[the guide][1]" in shown
+    assert "[1]: https://x/guide [two]: https://x/2" in shown
+
+
 async def test_a_part_of_a_table_repeats_its_heading_and_one_of_a_list_goes_on_with_it() -> None:
     table, numbers = Prose(ENDLESS["table"]), Prose(ENDLESS["numbers"])
     async with page(table):

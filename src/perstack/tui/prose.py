@@ -43,12 +43,13 @@ _SIGNS = re.compile("[*_`]")
 def parser() -> MarkdownIt:
     """Markdown without character references, which would bring back what `plain` took away.
 
-    Addresses stay what they are: nothing opens them, and `sum.py` is none.
+    Addresses stay what they are: nothing opens them, and `sum.py` is none. So do those
+    that stand apart (`[1]: https://…`): what names one may be in another piece of the text.
     """
     from markdown_it import MarkdownIt
 
     options = {"linkify": False, "maxNesting": DEEPEST}
-    return MarkdownIt("gfm-like", options).disable(["entity", "linkify"])
+    return MarkdownIt("gfm-like", options).disable(["entity", "linkify", "reference"])
 
 
 class Filled(Visual):
