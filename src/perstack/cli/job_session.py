@@ -249,7 +249,7 @@ class JobSession:
         """
         checkpoint_id = self._checkpoint_id
         if checkpoint_id is None and self._rest.is_interrupted and text is not None:
-            checkpoint_id = next((mark.id for mark in reversed(self._marks.found)), None)
+            checkpoint_id = self._marks.newest_id
         if call_id is not None:
             text = msgspec.json.encode({"toolCallId": call_id, "text": text}).decode()
         request = replace(request, expert_key=self.request.expert_key, query=text)

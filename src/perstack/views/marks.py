@@ -32,10 +32,16 @@ class Marks:
 
     A run that waits for delegates is none: nobody can begin there. Delegates' runs have
     none: their context is their own.
+
+    Attributes:
+        found: all of them.
+        newest_id: the last one on the way of the coordinator's newest run, which may be that
+            of the run it goes on from; None where there is none.
     """
 
     def __init__(self) -> None:
         self.found: list[Mark] = []
+        self.newest_id: str | None = None
         self._folds: dict[str, RunFold] = {}
         self._delegated: set[str] = set()
         self._about: dict[str, str] = {}
@@ -48,6 +54,8 @@ class Marks:
             self._folds.pop(run_id, None)
         if run_id in self._delegated:
             return
+        if isinstance(fact, RunStarted) and fact.definition is not None:
+            self.newest_id = fact.base.checkpoint_id if fact.base is not None else None
         fold = self._folds.setdefault(run_id, RunFold(blank(fact.job_id, run_id)))
         before, after = fold.feed(fact)
         if isinstance(fact, ToolsCalled):
@@ -62,6 +70,7 @@ class Marks:
 
     def _close(self, state: RunState, fact: Fact) -> None:
         about = self._about.pop(state.run_id, "") or (state.error.message if state.error else "")
+        self.newest_id = state.checkpoint_id
         self.found.append(
             Mark(
                 id=state.checkpoint_id,
