@@ -14,10 +14,13 @@ from cli.server import serving
 from perstack.cli.job_session import JobSession
 from perstack.cli.wanted import Wanted
 from perstack.config.request import Options
-from perstack.schema.event import RunStarted
+from perstack.errors import StorageError
+from perstack.schema.event import GenerationStarted, RunStarted
+from perstack.storage.files import FilesStore
 from perstack.tui.session import Rested
 
 if TYPE_CHECKING:
+    from perstack.schema.event import Fact
     from perstack.tui.session import Happening
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -100,3 +103,50 @@ async def test_what_is_typed_after_a_stop_goes_on_from_where_the_stopped_run_beg
 
     bases = [start.base.checkpoint_id for start in listening.starts() if start.base]
     assert bases == [first, first, first]
+
+
+async def test_a_query_that_was_begun_and_failed_is_carried_on_and_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = FilesStore.append
+    full = [StorageError("the disk is full")]
+
+    async def fail_once(store: FilesStore, fact: Fact, line: bytes) -> None:
+        if isinstance(fact, GenerationStarted) and full:
+            raise full.pop()
+        await append(store, fact, line)
+
+    monkeypatch.setattr(FilesStore, "append", fail_once)
+    with serving({"replies": [{"text": "Done."}]}, tmp_path) as env:
+        async with session(tmp_path, env) as listening:
+            await listening.rest()
+            listening.session.ask("Do one")
+            failed = await listening.rest()
+            listening.session.carry_on()
+            rested = await listening.rest()
+
+    assert (failed.is_interrupted, failed.unsent) == (True, "")
+    assert (rested.status, len(listening.starts())) == ("completed", 1)
+
+
+async def test_a_query_of_the_command_line_that_cannot_be_carried_out_is_given_back(
+    tmp_path: Path,
+) -> None:
+    with serving({"replies": [{"text": "Done."}]}, tmp_path) as env:
+        async with session(tmp_path, env, query="Do one") as listening:
+            await listening.rest()
+        job_id = listening.session.job_id
+        options = {"continue_job": job_id, "query": "4", "interactive": True}
+        async with session(tmp_path, env, **options) as listening:
+            rested = await listening.rest()
+
+    assert rested.unsent == "4", "nothing waits for an answer"
+
+
+async def test_a_session_that_is_left_before_it_began_begins_nothing(tmp_path: Path) -> None:
+    with serving({"replies": [{"text": "Done."}]}, tmp_path) as env:
+        async with session(tmp_path, env, query="Do one") as listening:
+            listening.session.close()
+            await listening.session.ended()
+
+    assert listening.session.job_id is None

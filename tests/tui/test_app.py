@@ -453,3 +453,16 @@ async def test_everything_folds_and_opens_with_one_key() -> None:
         await pilot.pause()
 
         assert pilot.app.query_one(ToolLine).collapsed
+
+
+async def test_what_could_not_be_sent_comes_back_ahead_of_what_was_typed_since() -> None:
+    session = FakeSession()
+    async with opened(session) as pilot:
+        session.tell(Rested(None))
+        await settled(pilot)
+        await pilot.press(*"new")
+        session.tell(Rested(None, unsent="old"))
+        await settled(pilot)
+        await pilot.press("!", "enter")
+
+    assert session.given == [("ask", "old\nnew!")]

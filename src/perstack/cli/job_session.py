@@ -108,6 +108,7 @@ class JobSession:
         """The same for a fact; the first one of a run tells which job this is."""
         if isinstance(fact, RunStarted):
             self.job_id, self._checkpoint_id = fact.job_id, None
+            self._rest = Rested("running", is_interrupted=True)  # should no outcome come
         self._marks.feed(fact)
         self.tell(fact)
 
@@ -192,6 +193,7 @@ class JobSession:
             await self._show_past(request.resume_from, is_new=True)
         self._tell_ahead(request, lock)
         if request.query is not None or self._rest.is_interrupted:
+            self._rest = replace(self._rest, unsent=request.query or "")
             await self._done(partial(self._move, request, lock))
         else:
             self.tell(self._rest)
@@ -222,6 +224,8 @@ class JobSession:
         await self._move(self.request, lock)
 
     async def _move(self, request: RunRequest, lock: Lock | None) -> None:
+        if self._is_closed:
+            return
         self._stop, self.is_moving = Stop(), True
         self.tell(Moving())
         notices = Notices(request, lock, self._said, self._notice, is_watched=True)

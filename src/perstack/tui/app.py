@@ -148,8 +148,8 @@ class Workbench(Reading):
             self.progress.state = "stopped"
         else:
             self.progress.state = "waiting" if rested.questions else "ready"
-        if rested.unsent and not self.prompt.text:
-            self.prompt.load_text(rested.unsent)
+        if rested.unsent:
+            self.prompt.give_back(rested.unsent)
         self._wait_for_a_person()
 
     def _wait_for_a_person(self) -> None:

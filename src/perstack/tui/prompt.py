@@ -33,6 +33,11 @@ class Prompt(TextArea):
     def __init__(self) -> None:
         super().__init__(compact=True, highlight_cursor_line=False, placeholder="")
 
+    def give_back(self, text: str) -> None:
+        """Put `text` ahead of what was typed since."""
+        self.load_text("\n".join(filter(None, (text, self.text))))
+        self.move_cursor(self.document.end)
+
     async def _on_key(self, event: Key) -> None:
         if event.key == SUBMIT:
             event.stop()
