@@ -154,3 +154,29 @@ async def test_a_provider_that_is_named_and_has_no_key_is_said_with_what_to_set(
     [advice] = person.shown
     assert isinstance(advice, Advice)
     assert "OPENAI_API_KEY" in advice.text
+
+
+async def test_a_model_of_the_server_is_asked_there_whatever_it_is_called(project: Path) -> None:
+    [model, *_] = LM_STUDIO["/api/v1/models"]["models"]
+    models = [model | {"key": key} for key in ("openai/gpt-oss-20b", "google/gemma-3")]
+    mine = wanted(project)
+    async with serving({"/api/v1/models": {"models": models}}) as served:
+        await with_model(mine, Person("0").ask, [served.port])
+    here = mine.request().settings.provider
+
+    assert asked(mine.ask_model("google/gemma-3")) == ("openai", "google/gemma-3")
+    assert mine.request().settings.provider == here
+    (project / ".env").write_text(f"DEEPSEEK_API_KEY={KEY}\n")
+    assert asked(mine.ask_model("deepseek/deepseek-v4-pro")) == ("deepseek", "deepseek-v4-pro")
+    assert asked(mine.ask_model("openai/gpt-oss-20b")) == ("openai", "openai/gpt-oss-20b")
+    assert mine.request().settings.provider == here
+
+
+async def test_a_model_that_is_only_named_is_of_the_provider_whose_key_is_set(
+    project: Path,
+) -> None:
+    mine = wanted(project, OPENAI_API_KEY=KEY)
+
+    assert asked(mine.request()) == ("openai", "gpt-6.2-sol")
+    assert asked(mine.ask_model("gpt-9")) == ("openai", "gpt-9")
+    assert "--provider" in mine.words

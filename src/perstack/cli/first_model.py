@@ -11,7 +11,6 @@ from perstack.assembly.lock import load_lock
 from perstack.assembly.model import is_model_configured
 from perstack.assembly.model_choice import model_findings
 from perstack.cli.choices import offer_choices, offers_of
-from perstack.cli.wanted import Here
 from perstack.config.starting_model import KEY_VARIABLES, MODELS
 from perstack.providers.demo import demo_for
 from perstack.schema.digest import digest
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from textual.screen import ModalScreen
 
     from perstack.cli.choices import Offer
-    from perstack.cli.wanted import Wanted
+    from perstack.cli.wanted import Here, Wanted
     from perstack.config.request import RunRequest
     from perstack.schema.diagnosis import Finding
 
@@ -76,12 +75,12 @@ async def _offered(
     if picked != DEMO:
         server, model = offers[int(picked)]
         provider = ProviderSettings(provider_name=server.provider, base_url=server.base_url)
-        wanted.here = Here(provider, model)
-        wanted.offers = tuple(
+        others = tuple(
             Choice(other.model, "", choice.origin, other.model, "On this machine")
             for other, choice in zip(offers, choices, strict=False)
             if other.server is server
         )
+        wanted.ask_here(provider, model, others)
     return wanted.request()
 
 

@@ -39,13 +39,14 @@ class Wanted:
     Attributes:
         options: as they were typed, and with what was chosen since.
         here: a model on this machine that was chosen, which no option names.
-        offers: it and the others of its server.
+        offers: the models of the server on this machine that one was chosen of.
     """
 
     def __init__(self, options: Options, cwd: Path, environ: Mapping[str, str]) -> None:
         self.options = options
         self.here: Here | None = None
         self.offers: tuple[Choice, ...] = ()
+        self._server: ProviderSettings | None = None
         self._cwd = cwd
         self._environ = environ
 
@@ -77,6 +78,10 @@ class Wanted:
             resume_from=resume_from or options.resume_from,
         )
 
+    def ask_here(self, server: ProviderSettings, model: str, offers: tuple[Choice, ...]) -> None:
+        """Let a model of a server on this machine be asked, which has those of `offers`."""
+        self.here, self.offers, self._server = Here(server, model), offers, server
+
     @property
     def address(self) -> tuple[str, str] | None:
         """The variable that a later command needs as well, and its value."""
@@ -98,24 +103,35 @@ class Wanted:
     def ask_model(self, name: str) -> RunRequest:
         """The same for another model from now on: `model`, or `provider/model`.
 
+        What a model of `offers` is called may look like the latter: it is meant first.
+
         Raises:
             UsageError: there can be no such model.
             ConfigurationError: it cannot be asked.
         """
         before = self.options, self.here
         provider, slash, model = name.partition("/")
-        if slash and provider in PROVIDER_NAMES:
+        if self._server is not None and name in {offer.key for offer in self.offers}:
+            self.here = Here(self._server, name)
+        elif slash and provider in PROVIDER_NAMES:
             self.here = None
             self.options = replace(self.options, provider=provider, model=model)
         elif self.here is not None:
             self.here = self.here._replace(model=name)
         else:
-            self.options = replace(self.options, model=name)
+            self.options = replace(self.options, provider=self._provider_by_key, model=name)
         try:
             return askable(self.request())
         except PerstackError:
             self.options, self.here = before
             raise
+
+    @property
+    def _provider_by_key(self) -> str | None:
+        """The provider of `options`; where a key chose one, that."""
+        request = self.request()
+        by_key = request.settings.provider.provider_name if request.chosen_by else None
+        return self.options.provider or by_key
 
     def allow_steps(self, limit: str) -> RunRequest:
         """The same with another limit of steps from now on.
