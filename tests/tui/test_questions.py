@@ -316,3 +316,22 @@ async def test_defaults_are_filled_in() -> None:
         await pilot.pause()
 
         assert json.loads(session.given[0][2]) == {"a": 5, "b": True, "c": 2}
+
+
+async def test_a_default_that_nobody_changed_is_sent_as_it_is() -> None:
+    session = FakeSession()
+    defaults = {"lines": "one\ntwo", "long": "x" * 5000, "list": {"a": ["\t", 1]}}
+    properties = {
+        "lines": {"type": "string", "default": defaults["lines"]},
+        "long": {"type": "string", "default": defaults["long"]},
+        "list": {"type": "object", "default": defaults["list"]},
+        "other": {"type": "string", "default": "one\ntwo"},
+    }
+    async with opened(session) as pilot:
+        ask(session, question({"schema": {"type": "object", "properties": properties}}))
+        await until(pilot, "● waiting")
+        pilot.app.query_one(Form).query(Input).last().value = "three"
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+
+        assert json.loads(session.given[0][2]) == {**defaults, "other": "three"}

@@ -83,7 +83,8 @@ class FieldRow(Vertical):
             case Select() as select:
                 return self.field.choices[int(str(select.value))]
             case _:
-                return self.field.value_of(self._typed)
+                is_default = self._typed == _shown_default(self.field)
+                return self.field.value_of(typed_of(self.field) if is_default else self._typed)
 
     def say(self, problem: str) -> None:
         """Say what is wrong, or no more."""
@@ -169,5 +170,8 @@ def _control(field: Field) -> Input | Checkbox | Select[int]:
         is_chosen = field.default is not None and field.default in field.choices
         chosen = field.choices.index(field.default) if is_chosen else Select.NULL
         return Select(shown, prompt="choose", value=chosen, compact=True)
-    typed = plain(typed_of(field), 2000, one_line=True)
-    return Input(typed, placeholder=field.expected or "text", compact=True)
+    return Input(_shown_default(field), placeholder=field.expected or "text", compact=True)
+
+
+def _shown_default(field: Field) -> str:
+    return plain(typed_of(field), 2000, one_line=True)
