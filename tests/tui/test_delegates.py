@@ -17,7 +17,7 @@ from perstack.schema.tool import DELEGATE_SKILL
 from perstack.schema.usage import NO_USAGE, Usage
 from perstack.tui.parts import Spent
 from perstack.tui.run_block import RunBlock, SideBySide
-from perstack.tui.session import Happening, Notice
+from perstack.tui.session import Happening, Notice, Past
 from tui.fake_session import RUN, FakeSession, answered, begun, called, completed, made, tool
 from tui.screen import lines, opened, seen, settled, until
 
@@ -113,6 +113,15 @@ async def test_a_group_goes_with_its_last_block() -> None:
         await settled(pilot)
 
         assert not pilot.app.query(RunBlock)
+        assert not pilot.app.query(SideBySide)
+
+
+async def test_a_group_goes_when_something_else_is_shown() -> None:
+    session = FakeSession()
+    async with opened(session) as pilot:
+        session.tell(*begun(), *delegated("ann", "bob"), Past(()))
+        await settled(pilot)
+
         assert not pilot.app.query(SideBySide)
 
 
