@@ -34,3 +34,12 @@ def test_facts_are_packed_into_lines_and_none_is_cut() -> None:
     assert [line.plain for line in packed(parts, 14)] == ["one two  three", "four five  six"]
     assert [line.plain for line in packed(parts, 13)] == ["one two", "three", "four five", "six"]
     assert [line.plain for line in packed(parts, 1)] == ["one two", "three", "four five", "six"]
+
+
+def test_an_edit_shows_a_tab_as_room_and_a_written_escape_as_it_is() -> None:
+    args: Json = {"path": "a.py", "text": "\tprint('\\t')\n"}
+    shown = diff_of(
+        ToolCall(id="c", skill_name="@perstack/base", tool_name="writeTextFile", args=args)
+    )
+    assert shown is not None
+    assert shown.plain == "+    print('\\t')"

@@ -47,7 +47,7 @@ def _changed(old: str, new: str) -> Iterator[str]:
 def _shown(lines: list[str]) -> Content:
     shown = [
         Content.styled(
-            plain(line, 400, one_line=True).replace(r"\t", "    "), STYLES.get(line[:1], "")
+            plain(line.replace("\t", "    "), 400, one_line=True), STYLES.get(line[:1], "")
         )
         for line in lines[:LINES]
     ]
