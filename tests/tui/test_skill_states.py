@@ -156,3 +156,7 @@ async def test_the_status_bar_has_three_lines_at_most() -> None:
 
         top = next(row for row, line in enumerate(lines(pilot.app)) if "● running" in line)
         assert len(lines(pilot.app)) - top <= 4, "the footer is the fourth"
+
+
+def test_a_line_without_room_for_anything_is_one_all_the_same() -> None:
+    assert line(width=3) == "skills:"

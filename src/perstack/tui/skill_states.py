@@ -89,7 +89,7 @@ class SkillStates:
         """All of them, in `width` columns: those that are not well come first if there are many."""
         told = self.all
         words = [_word(name, state) for name, state in told.items()]
-        if _width(words) > width:
+        if words and _width(words) > width:
             by_need = sorted(told.items(), key=lambda each: -_RANKS.index(each[1]))
             words = [_word(name, state) for name, state in by_need]
             kept = len(words) - 1
