@@ -36,9 +36,9 @@ class Terminal:
         while text not in SEQUENCES.sub("", _text(self._written[self._pressed_at :])):
             self._read()
 
-    def press(self, keys: str) -> None:
+    def press(self, keys: str | bytes) -> None:
         self._pressed_at = len(self._written)
-        os.write(self._ours, keys.encode())
+        os.write(self._ours, keys.encode() if isinstance(keys, str) else keys)
 
     def hang_up(self) -> None:
         """Be gone, as when a window is closed or a connection is lost."""

@@ -129,6 +129,26 @@ def test_it_ends_when_its_terminal_is_gone(
         assert terminal.process.wait() == 128 + signal.SIGHUP
 
 
+def test_bytes_that_are_no_text_end_nothing(tmp_path: Path) -> None:
+    (tmp_path / "perstack.toml").write_text(EXPERT)
+    with (
+        serving(TWO_ANSWERS, tmp_path) as env,
+        in_a_terminal("start", cwd=tmp_path, env=env) as terminal,
+    ):
+        terminal.until("Which Expert, or which job?")
+        terminal.press(b"\xff")
+        terminal.until("\ufffd")
+        terminal.press("\x7f\r")
+        terminal.until("what to do")
+        terminal.press(b"A caf\xe9, and")
+        terminal.press(" more")
+        terminal.until("A caf\ufffd, and more")
+        terminal.press("\r")
+        terminal.until("First answer.")
+        terminal.press("\x11")
+        assert terminal.ended() == 0
+
+
 def test_the_file_is_read_anew_for_each_query_and_what_is_wrong_in_it_loses_nothing(
     tmp_path: Path,
 ) -> None:

@@ -20,6 +20,7 @@ from perstack.tui.reading import Reading
 from perstack.tui.session import Moving, Notice, Past, Rested
 from perstack.tui.skill_states import SkillBar
 from perstack.tui.status import StatusBar
+from perstack.tui.terminal import reading
 from perstack.tui.transcript import KEPT
 from perstack.views.cost import NO_COST, Bills
 from perstack.views.marks import Marks
@@ -28,6 +29,7 @@ from perstack.views.plain import plain
 if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.driver import Driver
     from textual.events import Key
 
     from perstack.schema.event import Fact
@@ -73,6 +75,10 @@ class Workbench(Reading):
         self._question: Question | None = None
         self._can_carry_on = False
         self._is_earlier = False
+
+    def get_driver_class(self) -> type[Driver]:
+        """One that reads whatever a terminal sends."""
+        return reading(super().get_driver_class())
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import App
 
 from perstack.tui.keys import PICKER_KEYS
+from perstack.tui.terminal import reading
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
+    from textual.driver import Driver
     from textual.screen import ModalScreen
 
 
@@ -22,6 +24,10 @@ class Picker(App[str]):
     def __init__(self, screen: ModalScreen[str | None]) -> None:
         super().__init__()
         self._shown = screen
+
+    def get_driver_class(self) -> type[Driver]:
+        """One that reads whatever a terminal sends."""
+        return reading(super().get_driver_class())
 
     def on_mount(self) -> None:
         """Show it."""
