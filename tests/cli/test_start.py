@@ -246,7 +246,7 @@ def test_at_the_step_limit_a_higher_one_is_set_without_leaving(tmp_path: Path) -
         serving({"replies": [looks, {"text": "Seen."}]}, tmp_path) as env,
         in_a_terminal(*words, cwd=tmp_path, env=env) as terminal,
     ):
-        terminal.until("F4 sets a higher one")
+        terminal.until("stopped at the limit of 1 step; F4 sets a higher one")
         terminal.press(F4)
         terminal.until("It has taken 1 of 1.")
         terminal.press("5\r")

@@ -25,6 +25,7 @@ from perstack.runtime.environment import Listener, Published, Stop
 from perstack.schema.event import RunStarted
 from perstack.tui.session import Happening, Moving, Notice, Past, Rested
 from perstack.views.marks import Marks
+from perstack.views.plain import counted
 
 if TYPE_CHECKING:
     from perstack.assembly.lock import Lock
@@ -240,7 +241,8 @@ class JobSession:
         is_cut_short = outcome.was_interrupted
         if job.status == "stoppedByMaxSteps":
             self._notice(
-                f"stopped at the limit of {job.max_steps} steps; F4 sets a higher one",
+                f"stopped at the limit of {counted(job.max_steps or 0, 'step')}; "
+                "F4 sets a higher one",
                 is_problem=True,
             )
             is_cut_short = outcome.coordinator.status == "stoppedByDelegate"
@@ -275,7 +277,8 @@ class JobSession:
 
     async def _allow_steps(self, limit: str) -> None:
         settings = self._wanted.allow_steps(limit).settings
-        self._notice(f"from the next query on, the job may take {settings.max_steps} steps")
+        limit = counted(settings.max_steps, "step")
+        self._notice(f"from the next query on, the job may take {limit}")
 
     def _tell_ahead(self, request: RunRequest, lock: Lock | None) -> None:
         older = lock.warning(request.project, request.expert_key or "") if lock else None
