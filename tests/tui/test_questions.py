@@ -335,3 +335,17 @@ async def test_a_default_that_nobody_changed_is_sent_as_it_is() -> None:
         await pilot.pause()
 
         assert json.loads(session.given[0][2]) == {**defaults, "other": "three"}
+
+
+async def test_a_form_waits_for_whoever_looks_for_something() -> None:
+    session = FakeSession()
+    async with opened(session) as pilot:
+        await pilot.press("ctrl+f", *"fin")
+        ask(session, question(FORM))
+        await settled(pilot)
+        await pilot.press("d")
+        assert "find" in seen(pilot.app)
+        await pilot.press("escape", *"Ada", "ctrl+s")
+        await pilot.pause()
+
+        assert json.loads(session.given[0][2])["name"] == "Ada"

@@ -230,6 +230,8 @@ class Workbench(Reading):
         form = self._question.form if self._question is not None else None
         if self._question is not None and len(questions) > 1:
             self.call_after_refresh(self._question.scroll_visible, animate=False)
+        if self.search.is_open:
+            return  # whoever types there goes on, and comes to the form after it
         if form is not None and not self.prompt.text:
             form.begin()
         elif was_filled_in:
@@ -250,6 +252,14 @@ class Workbench(Reading):
         """An answer was picked, or a form was filled in."""
         if self._questions and self._questions[0].id == message.call_id:
             self._send(message.text)
+
+    def on_search_bar_closed(self) -> None:
+        """On with what was typed, or with the form that waits."""
+        form = self._question.form if self._question is not None else None
+        if form is not None and not self.prompt.text:
+            form.begin()
+        else:
+            self.prompt.focus()
 
     def action_send_form(self) -> None:
         """Send the form that waits."""

@@ -47,10 +47,6 @@ class Reading(App[None]):
         """Find text in the transcript."""
         self.search.open()
 
-    def on_search_bar_closed(self) -> None:
-        """On with what was typed."""
-        self.prompt.focus()
-
     def action_mark(self, places: int) -> None:
         """Mark another part."""
         self.marker.move(places)
