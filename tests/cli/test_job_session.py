@@ -150,3 +150,17 @@ async def test_a_session_that_is_left_before_it_began_begins_nothing(tmp_path: P
             await listening.session.ended()
 
     assert listening.session.job_id is None
+
+
+async def test_a_stop_that_comes_before_the_job_moves_is_not_forgotten(tmp_path: Path) -> None:
+    with serving({"replies": [{"text": "Done."}]}, tmp_path) as env:
+        async with session(tmp_path, env) as listening:
+            await listening.rest()
+            listening.session.ask("Do one")
+            listening.session.stop()
+            stopped = await listening.rest()
+            listening.session.carry_on()
+            rested = await listening.rest()
+
+    assert stopped.is_interrupted
+    assert (rested.status, len(listening.starts())) == ("completed", 1)

@@ -78,6 +78,7 @@ class JobSession:
         self._events, self._told = anyio.create_memory_object_stream[Happening](math.inf)
         self._wishes, self._wished = anyio.create_memory_object_stream[Wish](math.inf)
         self._stop: Stop | None = None
+        self._stops_next = False
         self._is_closed = False
         self._rest = Rested(None)
         self._checkpoint_id: str | None = None
@@ -138,9 +139,11 @@ class JobSession:
         self._wish(partial(self._show_past, checkpoint_id))
 
     def stop(self) -> None:
-        """Bring the job to a halt, from which it can go on."""
+        """Bring the job to a halt, from which it can go on; also one that is about to move."""
         if self._stop is not None:
             self._stop.set("signal")
+        elif self._wished.statistics().current_buffer_used:
+            self._stops_next = True
 
     def close(self) -> None:
         """Bring the job to a halt, and carry out nothing more."""
@@ -182,6 +185,7 @@ class JobSession:
             if not isinstance(cause, PerstackError):
                 raise
             self._notice(cause.message, is_problem=True)
+            self._stops_next = False
         self.tell(self._rest)
         self._rest = replace(self._rest, unsent="")
 
@@ -228,6 +232,9 @@ class JobSession:
         if self._is_closed:
             return
         self._stop, self.is_moving = Stop(), True
+        if self._stops_next:
+            self._stop.set("signal")
+            self._stops_next = False
         self.tell(Moving())
         notices = Notices(request, lock, self._said, self._notice, is_watched=True)
         try:
