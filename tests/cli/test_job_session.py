@@ -17,7 +17,7 @@ from perstack.config.request import Options
 from perstack.errors import StorageError
 from perstack.schema.event import GenerationStarted, RunStarted
 from perstack.storage.files import FilesStore
-from perstack.tui.session import Rested
+from perstack.tui.session import Notice, Rested
 
 if TYPE_CHECKING:
     from perstack.schema.event import Fact
@@ -164,3 +164,19 @@ async def test_a_stop_that_comes_before_the_job_moves_is_not_forgotten(tmp_path:
 
     assert stopped.is_interrupted
     assert (rested.status, len(listening.starts())) == ("completed", 1)
+
+
+async def test_where_nothing_can_be_set_aside_it_is_said_that_it_goes_on(tmp_path: Path) -> None:
+    hangs = {"system": "Work.", "replies": [{"trouble": "hang"}]}
+    delegates = {"calls": [{"name": "worker", "args": {"query": "Go"}}]}
+    with serving({"rules": [hangs], "replies": [delegates]}, tmp_path) as env:
+        async with session(tmp_path, env, query="Do one") as listening:
+            while len(listening.starts()) < 2:
+                await listening.until(RunStarted)
+            listening.session.stop()
+            await listening.rest()
+            listening.session.ask("Do two")
+            told = await listening.until(Notice)
+
+    assert isinstance(told, Notice)
+    assert "it goes on, and this follows" in told.text

@@ -258,11 +258,14 @@ class JobSession:
     def _going_on(self, request: RunRequest, text: str | None, call_id: str | None) -> RunRequest:
         """The request that brings `text` to the job, or begins it.
 
-        A run that was stopped is set aside for what a person wants in its place.
+        A run that was stopped is set aside for what a person wants in its place, unless
+        there is no checkpoint yet at which another could begin.
         """
         checkpoint_id = self._checkpoint_id
         if checkpoint_id is None and self._rest.is_interrupted and text is not None:
             checkpoint_id = self._marks.newest_id
+            if checkpoint_id is None:
+                self._notice("what was stopped has no checkpoint yet: it goes on, and this follows")
         if call_id is not None:
             text = msgspec.json.encode({"toolCallId": call_id, "text": text}).decode()
         request = replace(request, expert_key=self.request.expert_key, query=text)
