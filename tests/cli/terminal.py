@@ -40,6 +40,12 @@ class Terminal:
         self._pressed_at = len(self._written)
         os.write(self._ours, keys.encode() if isinstance(keys, str) else keys)
 
+    def read_all(self) -> None:
+        """Read what is there by now; what is waited for comes after it."""
+        while select.select([self._ours], [], [], 0)[0]:
+            self._read()
+        self._pressed_at = len(self._written)
+
     def hang_up(self) -> None:
         """Be gone, as when a window is closed or a connection is lost."""
         os.close(self._ours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -147,6 +148,19 @@ def test_bytes_that_are_no_text_end_nothing(tmp_path: Path) -> None:
         terminal.until("First answer.")
         terminal.press("\x11")
         assert terminal.ended() == 0
+
+
+def test_after_a_stop_the_screen_is_whole_again(tmp_path: Path) -> None:
+    with in_a_terminal("start", "tic-tac-toe", "Let's play!", cwd=tmp_path) as terminal:
+        terminal.until("answer takeTurn")
+        terminal.process.send_signal(signal.SIGTSTP)
+        os.waitid(os.P_PID, terminal.process.pid, os.WSTOPPED)
+        terminal.read_all()
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.until("Keys")
+        terminal.press("\x11")
+        assert terminal.ended() == 0
+        assert terminal.raw.count(LEAVES_SCREEN) == 2
 
 
 def test_the_file_is_read_anew_for_each_query_and_what_is_wrong_in_it_loses_nothing(

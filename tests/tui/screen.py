@@ -36,6 +36,13 @@ def sent(app: App[Any]) -> str:
     return "\n".join(strip.render(console) for strip in strips(app))
 
 
+def background_of(words: str, app: App[Any]) -> object:
+    """The colour behind the words."""
+    strip = next(strip for strip in strips(app) if words in strip.text)
+    segment = next(segment for segment in strip if words in segment.text)
+    return segment.style.bgcolor if segment.style is not None else None
+
+
 async def until(pilot: Pilot[None], text: str) -> str:
     """Wait until the screen shows `text`; the test's own time limit ends a wait in vain."""
     while text not in (shown := seen(pilot.app)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perstack.schema.checkpoint import DelegatedBy, RunError
+from perstack.schema.checkpoint import INTERRUPTED, DelegatedBy, RunError
 from perstack.schema.event import (
     Child,
     DelegatesCalled,
@@ -371,7 +371,8 @@ async def test_the_status_bar_is_whole_on_a_narrow_terminal() -> None:
     usage = Usage(input_tokens=12_300, output_tokens=950, total_tokens=13_250)
     async with opened(session, size=(80, 24)) as pilot:
         session.tell(*begun(), called(usage=usage, window=53_000))
-        shown = " ".join((await until(pilot, "12.3k")).split())
+        await until(pilot, "12.3k")
+        shown = " ".join((await until(pilot, "0:00")).split())
 
         assert (
             "● running helper model-9 step 1/7 in 12.3k out 950 context 25% $0.0132 0:00" in shown
@@ -382,7 +383,8 @@ async def test_the_status_bar_never_takes_an_unknown_cost_for_none() -> None:
     session = FakeSession()
     async with opened(session) as pilot:
         session.tell(*begun())
-        await until(pilot, "no cost yet")
+        shown = await until(pilot, "step 1")
+        assert "cost" not in shown
         session.tell(made("nobodys"), called(usage=Usage(output_tokens=5, total_tokens=5)))
         await until(pilot, "unknown cost")
 
@@ -466,3 +468,31 @@ async def test_what_could_not_be_sent_comes_back_ahead_of_what_was_typed_since()
         await pilot.press("!", "enter")
 
     assert session.given == [("ask", "old\nnew!")]
+
+
+async def test_what_is_typed_right_behind_enter_stays_and_what_cannot_be_sent_comes_back() -> None:
+    session = FakeSession()
+    async with opened(session) as pilot:
+        session.tell(Rested(None))
+        await pilot.press(*"Go", "enter", *"on")
+        assert session.given == [("ask", "Go")]
+        assert the_app(pilot).prompt.text == "on"
+        session.tell(*begun("Go"))
+        await until(pilot, "step 1")
+        await pilot.press("enter")
+        await pilot.pause()
+
+        assert session.given == [("ask", "Go")]
+        assert the_app(pilot).prompt.text == "on"
+
+
+async def test_a_stop_of_ones_own_is_no_error() -> None:
+    session = FakeSession()
+    async with opened(session) as pilot:
+        error = RunError(name=INTERRUPTED, message="from outside", is_retryable=True)
+        session.tell(*begun(), RunStoppedByError(run_id=RUN, error=error))
+        session.tell(Rested("stoppedByError", is_interrupted=True))
+        shown = await until(pilot, "● stopped")
+
+        assert "from outside" not in shown
+        assert "Enter alone carries on" in shown

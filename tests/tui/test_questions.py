@@ -240,6 +240,22 @@ async def test_a_field_is_chosen_with_the_keyboard() -> None:
         assert json.loads(text)["size"] in {"small", "large"}
 
 
+async def test_esc_closes_the_list_of_a_field_and_nothing_else() -> None:
+    session = FakeSession()
+    form: Json = {"type": "object", "properties": {"size": {"enum": ["small", "large"]}}}
+    async with opened(session) as pilot:
+        ask(session, question({"form": form}))
+        await until(pilot, "choose")
+        await pilot.press("enter")
+        await until(pilot, "large")
+        await pilot.press("escape")
+        shown = await until_gone(pilot, "large")
+
+        assert "Nothing is running" not in shown
+        await pilot.press("escape")
+        await until(pilot, "Nothing is running")
+
+
 async def test_bad_values_are_said_beside_their_fields_and_nothing_is_lost() -> None:
     session = FakeSession()
     async with opened(session) as pilot:

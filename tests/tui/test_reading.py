@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from textual.widgets import Footer, Input, Static
 
@@ -22,10 +20,7 @@ from perstack.tui.prose import Prose
 from perstack.tui.run_block import RunBlock
 from perstack.tui.session import Happening, Notice, Rested
 from tui.fake_session import RUN, FakeSession, answered, begun, called, completed, tool
-from tui.screen import lines, opened, seen, settled, strips, the_app, until
-
-if TYPE_CHECKING:
-    from textual.app import App
+from tui.screen import background_of, lines, opened, seen, settled, the_app, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -45,13 +40,6 @@ def told() -> list[Happening]:
         completed("It is *this*."),
         Rested("completed"),
     ]
-
-
-def background_of(words: str, app: App[None]) -> object:
-    """The colour behind the words."""
-    strip = next(strip for strip in strips(app) if words in strip.text)
-    segment = next(segment for segment in strip if words in segment.text)
-    return segment.style.bgcolor if segment.style is not None else None
 
 
 async def test_without_a_mark_what_the_expert_said_last_is_copied_as_it_was_written() -> None:

@@ -9,7 +9,7 @@ from perstack.schema.message import Json
 from perstack.schema.tool import ToolCall
 from perstack.tui.diffs import LINES, diff_of
 from perstack.tui.status import packed
-from perstack.tui.words import BODY_LIMIT, body_of
+from perstack.tui.words import BODY_LIMIT, body_of, trouble_of
 
 
 @pytest.mark.parametrize(("more", "told"), [(1, "1 more character,"), (2, "2 more characters,")])
@@ -43,3 +43,19 @@ def test_an_edit_shows_a_tab_as_room_and_a_written_escape_as_it_is() -> None:
     )
     assert shown is not None
     assert shown.plain == "+    print('\\t')"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ('{"error":"Error","message":"File a.txt does not exist."}', "File a.txt does not exist."),
+        ('{"error":"Error","message":""}', '{"error":"Error","message":""}'),
+        ('{"message":7}', '{"message":7}'),
+        ("[1]", "[1]"),
+        ("[" * 100_000, "[" * 100_000),
+        ("no such file", "no such file"),
+    ],
+    ids=["message", "empty", "number", "list", "deep", "words"],
+)
+def test_of_a_failed_call_its_message_is_told(answer: str, told: str) -> None:
+    assert trouble_of(answer) == told

@@ -103,7 +103,7 @@ def advice_without_any() -> str:
         for name, model in MODELS.items()
     )
     return (
-        "Nothing names a model, no key is set, and no model server runs on this machine.\n"
+        "Nothing names a model, no key is set, and no model server runs on this machine. "
         "Do one of these:\n\n"
         "  1. Put a key into .env in this folder, one of:\n"
         f"{keys}\n\n"

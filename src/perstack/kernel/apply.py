@@ -12,7 +12,8 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
-from perstack.kernel.state import INTERRUPTED, RunState, Turn
+from perstack.kernel.state import RunState, Turn
+from perstack.schema.checkpoint import INTERRUPTED
 from perstack.schema.event import (
     AllToolCallsFinished,
     CompletionAttempted,

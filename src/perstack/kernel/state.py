@@ -6,7 +6,13 @@ from typing import Literal, TypeAlias
 
 from perstack.kernel.ledger import Ledger
 from perstack.schema.base import Data
-from perstack.schema.checkpoint import BaseRef, CheckpointStatus, DelegatedBy, RunError
+from perstack.schema.checkpoint import (
+    INTERRUPTED,
+    BaseRef,
+    CheckpointStatus,
+    DelegatedBy,
+    RunError,
+)
 from perstack.schema.event import Child
 from perstack.schema.expert import Definition
 from perstack.schema.history import History
@@ -27,9 +33,6 @@ Phase: TypeAlias = Literal[
     "waiting",  # at rest until delegates or a person have answered
     "done",  # at rest for good
 ]
-
-INTERRUPTED = "Interrupted"
-"""The name of the error that stops a run which can move again."""
 
 
 class Turn(Data, kw_only=True):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 from msgspec.structs import replace
 
 from perstack.kernel.instruction import loss_of
-from perstack.kernel.state import INTERRUPTED
 from perstack.providers import (
     Failure,
     GenerateRequest,
@@ -16,7 +15,7 @@ from perstack.providers import (
     TextDelta,
 )
 from perstack.runtime.streams import closing
-from perstack.schema.checkpoint import RunError
+from perstack.schema.checkpoint import INTERRUPTED, RunError
 from perstack.schema.event import (
     ReasoningCompleted,
     ReasoningStarted,

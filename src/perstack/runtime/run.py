@@ -18,10 +18,9 @@ from perstack.kernel.command import (
     Write,
 )
 from perstack.kernel.plan import plan
-from perstack.kernel.state import INTERRUPTED
 from perstack.runtime.call_tool import answer_call, call_delegates, call_tools
 from perstack.runtime.generate import generate
-from perstack.schema.checkpoint import RunError
+from perstack.schema.checkpoint import INTERRUPTED, RunError
 from perstack.schema.event import (
     GenerationStarted,
     RunStoppedByError,

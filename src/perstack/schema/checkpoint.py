@@ -28,6 +28,10 @@ JobStatus: TypeAlias = Literal[
 ]
 
 
+INTERRUPTED = "Interrupted"
+"""The name of the error that stops a run which can move again."""
+
+
 class RunError(Data, kw_only=True):
     """Why a run stopped: the provider's own name, message and status where it was the provider."""
 

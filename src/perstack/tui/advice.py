@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
+from perstack.tui.key_bar import KeyBar
 from perstack.tui.keys import ADVICE_KEYS
 from perstack.tui.words import content_of, line_of
 
@@ -34,7 +35,7 @@ class Advice(ModalScreen[str | None]):
         with VerticalScroll():
             yield Static(line_of(self._heading), classes="heading")
             yield Static(content_of(self.text))
-        yield Footer(compact=True)
+        yield KeyBar(ADVICE_KEYS)
 
     def action_again(self) -> None:
         """It was done."""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.content import Content
-from textual.widgets import Footer
 from textual.widgets.collapsible import CollapsibleTitle
 
 from perstack.schema.event import DisplayEvent
+from perstack.tui.key_bar import KeyBar
 from perstack.tui.keys import KEYS
 from perstack.tui.menus import NEWEST, checkpoint_menu, limit_menu, model_menu
 from perstack.tui.narrator import Narrator
@@ -20,7 +20,6 @@ from perstack.tui.reading import Reading
 from perstack.tui.session import Moving, Notice, Past, Rested
 from perstack.tui.skill_states import SkillBar
 from perstack.tui.status import StatusBar
-from perstack.tui.terminal import reading
 from perstack.tui.transcript import KEPT
 from perstack.views.cost import NO_COST, Bills
 from perstack.views.marks import Marks
@@ -29,7 +28,6 @@ from perstack.views.plain import plain
 if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
-    from textual.driver import Driver
     from textual.events import Key
 
     from perstack.schema.event import Fact
@@ -76,10 +74,6 @@ class Workbench(Reading):
         self._can_carry_on = False
         self._is_earlier = False
 
-    def get_driver_class(self) -> type[Driver]:
-        """One that reads whatever a terminal sends."""
-        return reading(super().get_driver_class())
-
     def compose(self) -> ComposeResult:
         """From top to bottom."""
         yield self.transcript
@@ -87,7 +81,7 @@ class Workbench(Reading):
         yield self.search
         yield self.status
         yield self.skills
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Begin to listen."""
@@ -186,6 +180,7 @@ class Workbench(Reading):
         """What was typed is an answer, or a query."""
         if self.progress.state in {"running", "stopping"}:
             self.notify("It is still running; Esc stops it.", markup=False)
+            self.prompt.give_back(message.text)
             return
         text = message.text
         if self._question is not None:
@@ -200,7 +195,6 @@ class Workbench(Reading):
             self._session.answer(self._questions[0].id, text)
         else:
             self._session.ask(text)
-        self.prompt.clear()
         self.transcript.follow()
         self._seen_ms = self._clock()
         self._move()

@@ -10,11 +10,13 @@ from textual.message import Message
 from textual.widgets import Button, Checkbox, Input, Select, Static
 
 from perstack.tui.fields import BadValue, typed_of
+from perstack.tui.typing_order import Line
 from perstack.tui.words import content_of, json_of, line_of
 from perstack.views.plain import plain
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.widget import Widget
 
     from perstack.tui.fields import Field
 
@@ -23,14 +25,19 @@ _WORDS = {True: "yes", False: "no"}
 
 
 class YesOrNo(Checkbox):
-    """Says in a word what its box says by its colour."""
+    """Says in a word what its box says."""
 
     def __init__(self, *, is_yes: bool) -> None:
         super().__init__(_WORDS[is_yes], value=is_yes, compact=True)
+        self._mark(is_yes=is_yes)
 
     def on_checkbox_changed(self, changed: Checkbox.Changed) -> None:
         """The other word."""
+        self._mark(is_yes=changed.value)
         self.label = _WORDS[changed.value]
+
+    def _mark(self, *, is_yes: bool) -> None:
+        self.BUTTON_INNER = "X" if is_yes else " "
 
 
 class FieldRow(Vertical):
@@ -150,6 +157,11 @@ class Form(Vertical):
         self.send()
 
 
+def is_open_list(widget: Widget) -> bool:
+    """Whether it is the list of a field; it is open as long as it has the focus."""
+    return isinstance(widget.parent, Select)
+
+
 def _label(field: Field) -> Content:
     told = [line_of(field.label, "bold", LABEL_LIMIT)]
     if field.is_required:
@@ -170,7 +182,7 @@ def _control(field: Field) -> Input | Checkbox | Select[int]:
         is_chosen = field.default is not None and field.default in field.choices
         chosen = field.choices.index(field.default) if is_chosen else Select.NULL
         return Select(shown, prompt="choose", value=chosen, compact=True)
-    return Input(_shown_default(field), placeholder=field.expected or "text", compact=True)
+    return Line(_shown_default(field), placeholder=field.expected or "text", compact=True)
 
 
 def _shown_default(field: Field) -> str:

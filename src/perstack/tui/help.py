@@ -23,7 +23,8 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """A row for each key."""
-        with VerticalScroll():
+        with VerticalScroll() as all_keys:
+            all_keys.border_subtitle = "Esc closes"
             for key in TABLE:
                 yield Horizontal(
                     Static(Content.styled(key.shown, "bold"), classes="key"),

@@ -90,11 +90,11 @@ HELP_KEYS: list[BindingType] = [Binding("escape,ctrl+c,f1,enter,q", "leave", "",
 """Those that take the help away."""
 
 MENU_KEYS: list[BindingType] = [
-    Binding("escape,ctrl+c", "leave", "Leave", key_display="Esc", priority=True),
-    Binding("up", "move(-1)", "Choose", key_display="↑↓", priority=True),
+    Binding("up", "move(-1)", "Choose", key_display="↑↓ Enter", priority=True),
     Binding("down", "move(1)", "", show=False, priority=True),
     Binding("pageup", "page(-1)", "", show=False, priority=True),
     Binding("pagedown", "page(1)", "", show=False, priority=True),
+    Binding("escape,ctrl+c", "leave", "Leave", key_display="Esc", priority=True),
 ]
 """Those of a menu."""
 

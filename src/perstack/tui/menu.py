@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from perstack.tui.key_bar import KeyBar
 from perstack.tui.keys import MENU_KEYS
+from perstack.tui.typing_order import Line
 from perstack.tui.words import content_of, line_of
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from perstack.tui.session import Choice
+
+FIND, TYPE = "type to find one", "type it, then Enter"
 
 MOST = 1000
 """Characters of a description that are looked at."""
@@ -48,7 +52,7 @@ class Menu(ModalScreen[str | None]):
         self._hint = hint
         self._takes_text = takes_text
         self._fit: tuple[Choice, ...] = ()
-        self.typed = Input(placeholder="type to find one", compact=True)
+        self.typed = Line(placeholder=FIND if choices else TYPE, compact=True)
         self.list = OptionList(compact=True)
 
     def compose(self) -> ComposeResult:
@@ -59,7 +63,7 @@ class Menu(ModalScreen[str | None]):
             yield self.list
             if self._hint:
                 yield Static(content_of(self._hint), classes="hint")
-            yield Footer(compact=True)
+            yield KeyBar(MENU_KEYS)
 
     def on_mount(self) -> None:
         """Show all of it."""
@@ -101,6 +105,12 @@ class Menu(ModalScreen[str | None]):
             self.list.action_page_up()
         else:
             self.list.action_page_down()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing to move in, no keys for it."""
+        if action in {"move", "page"} and not self.choices:
+            return False
+        return super().check_action(action, parameters)
 
     def action_leave(self) -> None:
         """Choose none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from perstack.schema.checkpoint import INTERRUPTED
 from perstack.schema.event import (
     DelegatesCalled,
     Fact,
@@ -178,6 +179,8 @@ class Narrator:
                 self._show(run, "waits for an answer")
             case RunStoppedByExceededMaxSteps():
                 await self._stopped(run, "stopped: the job has no step left")
+            case RunStoppedByError(error=error) if error.name == INTERRUPTED:
+                await self._stopped(run, "stopped")
             case RunStoppedByError(error=error):
                 await self._stopped(run, f"stopped by {error.name}: {error.message}")
             case _:

@@ -20,6 +20,7 @@ from perstack.tui.words import (
     result_of,
     shortened,
     subject_of,
+    trouble_of,
 )
 from perstack.views.cost import cost_text
 from perstack.views.plain import plain
@@ -124,7 +125,7 @@ class ToolLine(Part, Collapsible):
         text = self._answer = result_of(result)
         if result.is_error:
             self.result.update(body_of(text, "$text-error"))
-            self._show("✗", "bold $text-error", text)
+            self._show("✗", "bold $text-error", trouble_of(text))
         else:
             self.result.update(body_of(text, "dim") if self.diff is None else "")
             self._show("✓", "$text-success")

@@ -76,21 +76,29 @@ class Progress:
             self.used = fact.usage.total_tokens / window
 
     @property
-    def parts(self) -> list[Content]:
-        """Fact by fact, the most telling first."""
-        usage = self.usage
+    def parts(self) -> tuple[Content, ...]:
+        """All of it, the most telling first; nothing of what no reply has told yet."""
         limit = f"/{self.max_steps}" if self.max_steps is not None else ""
-        return [
+        told = [f"step {self.steps}{limit}", *self._taken, duration(self.worked_ms)]
+        return (
             Content.styled(f"● {self.state}", STYLES[self.state]),
             line_of(self.expert_key, "bold", 40),
             line_of(self.model or "no model yet", limit=40),
-            Content(f"step {self.steps}{limit}"),
-            Content(f"in {shortened(usage.input_tokens)}{cached(usage)}"),
-            Content(f"out {shortened(usage.output_tokens)}"),
-            Content(f"context {'?' if self.used is None else f'{self.used:.0%}'}"),
-            Content(cost_text(self.bills.total) or "no cost yet"),
-            Content(duration(self.worked_ms)),
-        ]
+            *map(Content, told),
+        )
+
+    @property
+    def _taken(self) -> list[str]:
+        usage = self.usage
+        told = [cost_text(self.bills.total)]
+        if usage.total_tokens:
+            tokens = f"in {shortened(usage.input_tokens)}{cached(usage)}"
+            told = [tokens, f"out {shortened(usage.output_tokens)}", self._filled, *told]
+        return [words for words in told if words]
+
+    @property
+    def _filled(self) -> str:
+        return f"context {'?' if self.used is None else f'{self.used:.0%}'}"
 
 
 def duration(ms: int) -> str:

@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from perstack.tui.keys import NEW_LINE, PLACES, SUBMIT
+from perstack.tui.typing_order import is_done
 
 if TYPE_CHECKING:
     from textual.events import Key
@@ -42,7 +43,9 @@ class Prompt(TextArea):
         if event.key == SUBMIT:
             event.stop()
             event.prevent_default()
-            self.post_message(self.Sent(self.text))
+            text = self.text
+            self.clear()  # here, so that what is typed behind it stays
+            self.post_message(self.Sent(text))
         elif event.key in NEW_LINE:
             event.stop()
             event.prevent_default()
@@ -51,5 +54,5 @@ class Prompt(TextArea):
             event.stop()
             event.prevent_default()
             self.post_message(self.Moved(PLACES[event.key]))
-        else:
+        elif not await is_done(self, event):
             await super()._on_key(event)

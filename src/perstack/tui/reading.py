@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from textual.app import App
 from textual.widgets import Collapsible
 
+from perstack.tui.form import is_open_list
 from perstack.tui.help import Help
 from perstack.tui.keys import ACTIONS
 from perstack.tui.marking import Marker
 from perstack.tui.prompt import Prompt
 from perstack.tui.search import SearchBar
+from perstack.tui.terminal import TerminalApp
 from perstack.tui.transcript import Transcript
 from perstack.views.plain import counted
 
 
-class Reading(App[None]):
+class Reading(TerminalApp[None]):
     """The half of the workbench that asks nothing of its session."""
 
     def __init__(self, kept: int) -> None:
@@ -64,7 +65,9 @@ class Reading(App[None]):
         self.push_screen(Help())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whatever stands over the screen has the keys for itself."""
+        """Whatever stands over the screen has the keys for itself, and an open list its Esc."""
         if action in ACTIONS and len(self.screen_stack) > 1:
+            return False
+        if action == "stop" and self.focused is not None and is_open_list(self.focused):
             return False
         return super().check_action(action, parameters)

@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 from perstack.tui.keys import SEARCH_KEYS
 from perstack.tui.marking import Marker, parts_in
 from perstack.tui.part import Part
+from perstack.tui.typing_order import Line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -33,7 +34,7 @@ class SearchBar(Horizontal):
         super().__init__()
         self._transcript = transcript
         self._marker = marker
-        self._input = Input(placeholder="find", compact=True)
+        self._input = Line(placeholder="find", compact=True)
         self._count = Static("")
         self.display = False
 

@@ -1,41 +1,47 @@
-"""What is read from the terminal, whatever it sends."""
+"""What every screen owes the terminal that it stands in."""
 
 from __future__ import annotations
 
 import os
-import select
-from codecs import getincrementaldecoder
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from textual._xterm_parser import XTermParser
-from textual.drivers.linux_driver import LinuxDriver
+from textual.app import App
+
+from perstack.tui.colours import GREY, theme_for
+from perstack.tui.driver import reading
 
 if TYPE_CHECKING:
     from textual.driver import Driver
 
-AT_ONCE = 4096
-"""Bytes that are read at once."""
-
-TICK_SECONDS = 0.1
-"""Between two looks at whether the app ends, and at an escape that nothing followed."""
+T = TypeVar("T")
 
 
-class Terminal(LinuxDriver):
-    """Takes bytes that are no text for a sign that says so: Textual would end the app."""
+class TerminalApp(App[T]):
+    """Takes colours that suit the terminal, and is whole again after the shell had it."""
 
-    def run_input_thread(self) -> None:
-        """Read until the app ends."""
-        decode = getincrementaldecoder("utf-8")("replace").decode
-        parser = XTermParser(self._debug)
-        while not self.exit_event.is_set():
-            if select.select([self.fileno], [], [], TICK_SECONDS)[0]:
-                text = decode(os.read(self.fileno, AT_ONCE))
-                for message in parser.feed(text) if text else ():
-                    self.process_message(message)
-            for message in parser.tick():
-                self.process_message(message)
+    ENABLE_COMMAND_PALETTE = False
+    DEFAULT_CSS = """
+    OptionList:ansi > .option-list--option-highlighted {
+        color: ansi_bright_white;
+        background: ansi_blue;
+    }
+    OptionList:nocolor > .option-list--option-highlighted { background: $foreground 40%; }
+    Input:ansi > .input--placeholder { text-style: dim; }
+    TextArea:ansi .text-area--placeholder { text-style: dim; }
+    """
 
+    def __init__(self) -> None:
+        environment = dict(os.environ)  # Textual takes NO_COLOR away
+        super().__init__()
+        self.register_theme(GREY)
+        theme = theme_for(environment, self.console.color_system)
+        if theme is not None:
+            self.theme = theme
 
-def reading(driver: type[Driver]) -> type[Driver]:
-    """The driver to use in the place of the one that Textual chose."""
-    return Terminal if driver is LinuxDriver else driver
+    def get_driver_class(self) -> type[Driver]:
+        """One that reads whatever a terminal sends."""
+        return reading(super().get_driver_class())
+
+    def on_driver_signal_resume(self) -> None:
+        """Draw all of it again: after `fg` the terminal holds what the shell left."""
+        self.refresh(layout=True)

@@ -81,6 +81,16 @@ def result_of(result: ToolResult) -> str:
     )
 
 
+def trouble_of(answer: str) -> str:
+    """What a failed call says of itself: the message of a JSON object, or else all of it."""
+    try:
+        told = json.loads(answer)
+    except (ValueError, RecursionError):
+        return answer
+    message = cast("dict[str, object]", told).get("message") if isinstance(told, dict) else None
+    return message if isinstance(message, str) and message else answer
+
+
 def shortened(count: int) -> str:
     """A number of tokens in four characters or so: 950, 12.3k, 4.5M."""
     if count < 1000:
