@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from textual.widgets import Collapsible
+from textual.widgets.collapsible import CollapsibleTitle
+
+if TYPE_CHECKING:
+    from textual.content import Content
+
 from perstack.tui.words import BODY_LIMIT
 from perstack.views.plain import plain
 
@@ -23,3 +31,18 @@ class Part:
     def is_needed(self) -> bool:
         """Whether it must stay, however old it is."""
         return False
+
+
+class Fold(Part, Collapsible):
+    """A part that folds open below its title."""
+
+    def entitle(self, title: Content) -> None:
+        """Show another title.
+
+        One that comes before the first is mounted would be cut to the size of that:
+        Textual keeps the size until the next change.
+        """
+        self.title = title
+        for child in self.children:
+            if isinstance(child, CollapsibleTitle):
+                child.clear_cached_dimensions()

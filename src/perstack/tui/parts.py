@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textual.content import Content
-from textual.widgets import Collapsible, Static
+from textual.widgets import Static
 
 from perstack.tui.diffs import diff_of
-from perstack.tui.part import Part
+from perstack.tui.part import Fold, Part
 from perstack.tui.prose import Prose
 from perstack.tui.words import (
     BODY_LIMIT,
@@ -71,13 +71,13 @@ class Spent(Static):
         super().__init__(Content.styled("  ".join(told), "dim"))
 
 
-class Thought(Part, Collapsible):
+class Thought(Fold):
     """Reasoning: open while it comes, folded when it is over."""
 
     def __init__(self, text: str = "") -> None:
         self.prose = Prose(text, classes="thought")
         super().__init__(self.prose, title="", collapsed=bool(text))
-        self.title = Content.styled("Thought" if text else "Thinking …", "dim italic")
+        self.entitle(Content.styled("Thought" if text else "Thinking …", "dim italic"))
 
     @property
     def original(self) -> str:
@@ -92,11 +92,11 @@ class Thought(Part, Collapsible):
     async def finish(self) -> None:
         """Fold it."""
         await self.prose.finish()
-        self.title = Content.styled("Thought", "dim italic")
+        self.entitle(Content.styled("Thought", "dim italic"))
         self.collapsed = True
 
 
-class ToolLine(Part, Collapsible):
+class ToolLine(Fold):
     """One call: a line that folds open to its arguments, or what it changes, and its result."""
 
     def __init__(self, call: ToolCall) -> None:
@@ -135,7 +135,7 @@ class ToolLine(Part, Collapsible):
         self._show("-", "$text-warning")
 
     def _show(self, mark: str, style: str, trouble: str = "") -> None:
-        self.title = Content.assemble(
+        title = Content.assemble(
             (mark, style),
             " ",
             line_of(self.call.tool_name, "bold", 60),
@@ -143,3 +143,4 @@ class ToolLine(Part, Collapsible):
             line_of(subject_of(self.call)),
             line_of(f"  {trouble}", "$text-error") if trouble else "",
         )
+        self.entitle(title)

@@ -100,6 +100,7 @@ class Piece(Static):
         """Show these blocks in place of those before."""
         self._filled = Filled(blocks_of(tokens), is_apart=self._is_apart)
         self.update(self._filled)
+        self.clear_cached_dimensions()  # which an update before the mount would leave
 
     def text(self, width: int) -> str:
         """What is shown at a width, without its colours."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from textual.containers import ItemGrid, Vertical
 from textual.content import Content
-from textual.widgets import Collapsible
 
-from perstack.tui.part import Part
+from perstack.tui.part import Fold
 from perstack.tui.words import line_of
 from perstack.views.cost import NO_COST, Cost, cost_text
 from perstack.views.plain import counted
@@ -22,7 +21,7 @@ class SideBySide(ItemGrid):
         super().__init__(min_column_width=NARROWEST)
 
 
-class RunBlock(Part, Collapsible):
+class RunBlock(Fold):
     """A delegate's run: who is asked what, how it stands, what it took, and its own parts."""
 
     def __init__(self, expert_key: str, query: str) -> None:
@@ -76,4 +75,4 @@ class RunBlock(Part, Collapsible):
             *(Content.styled(words, "dim") for words in (steps, cost_text(self._cost)) if words),
             line_of(self._query, "dim"),
         ]
-        self.title = Content("  ").join(told)
+        self.entitle(Content("  ").join(told))
