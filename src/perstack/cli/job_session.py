@@ -19,9 +19,11 @@ from perstack.assembly.parts import Parts
 from perstack.cli.choices import known_choices
 from perstack.cli.job_history import history_of
 from perstack.cli.session import Notices, words_ahead
+from perstack.cli.telling import Telling
 from perstack.config.changes import project_changes
+from perstack.config.remote import is_url
 from perstack.errors import PerstackError, cause_of
-from perstack.runtime.environment import Listener, Published, Stop
+from perstack.runtime.environment import Stop
 from perstack.schema.event import RunStarted
 from perstack.tui.session import Happening, Moving, Notice, Past, Rested
 from perstack.views.marks import Marks
@@ -32,31 +34,10 @@ if TYPE_CHECKING:
     from perstack.assembly.outcome import Outcome
     from perstack.cli.wanted import Wanted
     from perstack.config.request import RunRequest
-    from perstack.schema.event import Fact, Shown, TextStreamed
+    from perstack.schema.event import Fact
     from perstack.tui.session import Choice
 
 Wish: TypeAlias = Callable[[], Awaitable[None]]
-
-
-class Telling(Listener):
-    """Puts every event of a job where the workbench takes it from, and never waits."""
-
-    hears_text = True
-
-    def __init__(self, session: JobSession) -> None:
-        self._session = session
-
-    async def recorded(self, published: Published) -> None:
-        """Tell of a fact."""
-        self._session.tell_fact(published.fact)
-
-    async def shown(self, event: Shown) -> None:
-        """Tell of something that is not stored."""
-        self._session.tell(event)
-
-    async def said(self, event: TextStreamed) -> None:
-        """Tell of a piece of a reply."""
-        self._session.tell(event)
 
 
 class JobSession:
@@ -218,7 +199,7 @@ class JobSession:
 
     async def _go_on(self, text: str | None, call_id: str | None = None) -> None:
         self._rest = replace(self._rest, unsent=text or "")
-        request = self._wanted.request()
+        request = await self._read(self._wanted.request)
         lock = load_lock(request.project)
         if changes := project_changes(self.request.project, request.project):
             project = request.project or self.request.project
@@ -227,6 +208,12 @@ class JobSession:
         self._tell_ahead(request, lock)
         self.request = self._going_on(request, text, call_id)
         await self._move(self.request, lock)
+
+    async def _read(self, read: Callable[[], RunRequest]) -> RunRequest:
+        """What is wanted now. The screen goes on while a file is fetched from the web."""
+        if is_url(self._wanted.options.config or ""):
+            return await anyio.to_thread.run_sync(read)
+        return read()
 
     async def _move(self, request: RunRequest, lock: Lock | None) -> None:
         if self._is_closed:
@@ -237,8 +224,9 @@ class JobSession:
             self._stops_next = False
         self.tell(Moving())
         notices = Notices(request, lock, self._said, self._notice, is_watched=True)
+        telling = Telling(self.tell_fact, self.tell)
         try:
-            outcome = await execute(request, self._stop, [notices, Telling(self)], Parts(lock=lock))
+            outcome = await execute(request, self._stop, [notices, telling], Parts(lock=lock))
             self._rest = self._rested(outcome)
         finally:
             self._stop, self.is_moving = None, False
@@ -281,12 +269,12 @@ class JobSession:
         )
 
     async def _use_model(self, name: str) -> None:
-        settings = self._wanted.ask_model(name).settings
+        settings = (await self._read(partial(self._wanted.ask_model, name))).settings
         provider = settings.provider.provider_name
         self._notice(f"from the next query on, {settings.model} of {provider} is asked")
 
     async def _allow_steps(self, limit: str) -> None:
-        settings = self._wanted.allow_steps(limit).settings
+        settings = (await self._read(partial(self._wanted.allow_steps, limit))).settings
         limit = counted(settings.max_steps, "step")
         self._notice(f"from the next query on, the job may take {limit}")
 
