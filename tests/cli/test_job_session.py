@@ -180,3 +180,27 @@ async def test_where_nothing_can_be_set_aside_it_is_said_that_it_goes_on(tmp_pat
 
     assert isinstance(told, Notice)
     assert "it goes on, and this follows" in told.text
+
+
+async def test_the_key_goes_to_another_address_only_after_a_second_word(tmp_path: Path) -> None:
+    with serving({"replies": [{"text": "One."}] * 2}, tmp_path) as env:
+        async with session(tmp_path, {"ANTHROPIC_API_KEY": "k"}) as listening:
+            await listening.rest()
+            url = env["ANTHROPIC_BASE_URL"]
+            there = '[provider]\nproviderName = "anthropic"\n'
+            there += f'[provider.setting]\nbaseUrl = "{url}"\n'
+            (tmp_path / "perstack.toml").write_text(EXPERTS + there)
+            listening.session.ask("Do one")
+            told = await listening.until(Notice)
+            assert isinstance(told, Notice)
+            assert told.is_problem
+            assert url in told.text
+            rested = await listening.rest()
+            assert rested.unsent == "Do one"
+            assert not listening.starts()
+            listening.session.ask("Do one")
+            assert (await listening.rest()).status == "completed"
+            listening.session.ask("Do two")
+            await listening.rest()
+
+    assert len(listening.starts()) == 2

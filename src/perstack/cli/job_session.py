@@ -16,6 +16,7 @@ from perstack.assembly.continuation import job_id_of
 from perstack.assembly.execute import execute, open_store
 from perstack.assembly.lock import load_lock
 from perstack.assembly.parts import Parts
+from perstack.cli.agreed import Agreed
 from perstack.cli.choices import known_choices
 from perstack.cli.job_history import history_of
 from perstack.cli.session import Notices, words_ahead
@@ -55,6 +56,7 @@ class JobSession:
     def __init__(self, wanted: Wanted, request: RunRequest) -> None:
         self.request = request
         self._wanted = wanted
+        self._agreed = Agreed(request)
         self._said: set[str | None] = {None}
         self._events, self._told = anyio.create_memory_object_stream[Happening](math.inf)
         self._wishes, self._wished = anyio.create_memory_object_stream[Wish](math.inf)
@@ -200,6 +202,7 @@ class JobSession:
     async def _go_on(self, text: str | None, call_id: str | None = None) -> None:
         self._rest = replace(self._rest, unsent=text or "")
         request = await self._read(self._wanted.request)
+        self._agreed.check(request)
         lock = load_lock(request.project)
         if changes := project_changes(self.request.project, request.project):
             project = request.project or self.request.project
@@ -269,7 +272,9 @@ class JobSession:
         )
 
     async def _use_model(self, name: str) -> None:
-        settings = (await self._read(partial(self._wanted.ask_model, name))).settings
+        request = await self._read(partial(self._wanted.ask_model, name))
+        self._agreed.know(request)
+        settings = request.settings
         provider = settings.provider.provider_name
         self._notice(f"from the next query on, {settings.model} of {provider} is asked")
 
