@@ -10,7 +10,6 @@ from perstack.assembly.local_models import PORTS, local_servers
 from perstack.assembly.lock import load_lock
 from perstack.assembly.model import is_model_configured
 from perstack.assembly.model_choice import model_findings
-from perstack.cli.choices import offer_choices, offers_of
 from perstack.config.starting_model import KEY_VARIABLES, MODELS
 from perstack.providers.demo import demo_for
 from perstack.schema.digest import digest
@@ -47,6 +46,8 @@ async def with_model(wanted: Wanted, ask: Ask, ports: Sequence[int] = PORTS) -> 
                 return request
             text = advice_on(problems)
         else:
+            from perstack.cli.choices import offers_of
+
             offers = offers_of((await local_servers(ports)).servers)
             has_demo = _has_demo(request)
             if offers:
@@ -62,6 +63,7 @@ async def _offered(
     wanted: Wanted, offers: list[Offer], ask: Ask, *, has_demo: bool
 ) -> RunRequest | None:
     """The request for what a person chooses of the models on this machine."""
+    from perstack.cli.choices import offer_choices
     from perstack.tui.menu import Menu
 
     choices = offer_choices(offers)

@@ -17,7 +17,6 @@ from perstack.assembly.execute import execute, open_store
 from perstack.assembly.lock import load_lock
 from perstack.assembly.parts import Parts
 from perstack.cli.agreed import Agreed
-from perstack.cli.choices import known_choices
 from perstack.cli.job_history import history_of
 from perstack.cli.session import Notices, words_ahead
 from perstack.cli.telling import Telling
@@ -79,6 +78,8 @@ class JobSession:
     @property
     def models(self) -> tuple[Choice, ...]:
         """Models that can be asked here, as far as they are known."""
+        from perstack.cli.choices import known_choices
+
         return (*self._wanted.offers, *known_choices(self.request))
 
     def happenings(self) -> AsyncIterator[Happening]:

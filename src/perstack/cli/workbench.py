@@ -13,7 +13,6 @@ from perstack.assembly.execute import open_store
 from perstack.assembly.experts import Experts
 from perstack.assembly.lock import load_lock
 from perstack.assembly.prices import price_of
-from perstack.cli.choices import EXPERT, JOB, first_choices
 from perstack.cli.first_model import kept_by, with_model
 from perstack.cli.job_history import facts_of, marks_of
 from perstack.cli.job_session import JobSession
@@ -79,6 +78,7 @@ async def _begun(wanted: Wanted, ask: Ask) -> RunRequest | None:
 
 async def _with_expert(wanted: Wanted, request: RunRequest, ask: Ask) -> bool:
     """Let the Expert be that of the job which goes on, or one that a person picks."""
+    from perstack.cli.choices import EXPERT, JOB, first_choices
     from perstack.tui.menu import Menu
 
     if request.is_continuation:

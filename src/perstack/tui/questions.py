@@ -11,7 +11,6 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from perstack.tui.asked import asked_of
-from perstack.tui.form import Form
 from perstack.tui.part import Part
 from perstack.tui.words import BODY_LIMIT, arguments_of, body_of, line_of
 from perstack.views.plain import plain
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from perstack.schema.skill import InteractiveTool
     from perstack.schema.tool import ToolCall
     from perstack.tui.asked import Choice, Detail
+    from perstack.tui.form import Form
 
 State: TypeAlias = Literal["waiting", "active", "answered", "over"]
 
@@ -70,6 +70,8 @@ class Question(Part, Vertical):
             offers = enumerate(self._asked.choices, 1)
             self._choices = Choices(*(Option(_offer(*each)) for each in offers), compact=True)
         if self._asked.fields:
+            from perstack.tui.form import Form
+
             self._form = Form(self._asked.fields)
 
     def compose(self) -> ComposeResult:
