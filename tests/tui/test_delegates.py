@@ -132,7 +132,9 @@ async def test_each_reply_says_at_its_end_what_it_took() -> None:
     async with opened(session) as pilot:
         session.tell(*begun(), called(call, text="I read.", usage=USAGE))
         session.tell(Retried(run_id=RUN, reason="cut off", cause=cause, usage=USAGE))
-        shown = await until(pilot, "retry: cut off")
+        await until(pilot, "retry: cut off")
+        await settled(pilot)
+        shown = seen(pilot.app)
 
         assert len(pilot.app.query(Spent)) == 2
         told = f"in 9.0k (50% cached)  out 1.0k  {CENT}"
