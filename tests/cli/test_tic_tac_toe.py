@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import subprocess
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cli.process import Ended, perstack
+from cli.process import PERSTACK, QUIET, Ended, perstack
 
 Opponent = Callable[[str], str]
 
@@ -125,3 +127,25 @@ def test_a_named_model_or_a_key_means_a_model_and_no_demo(tmp_path: Path) -> Non
     assert named.code == 2
     assert "ANTHROPIC_API_KEY" in named.stderr
     assert "no AI model" not in named.stderr
+
+
+ALONE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+"""What makes a program the first process of all, as the entrypoint of a container is."""
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run((*ALONE, "true"), check=False).returncode != 0,
+    reason="no process may have its own numbers here",
+)
+def test_nobody_plays_in_a_container_that_lacks_its_key(tmp_path: Path) -> None:
+    words = (*ALONE, str(PERSTACK), "run", "tic-tac-toe", "Let's play!")
+    ended = subprocess.run(
+        words, cwd=tmp_path, env=QUIET, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert "set ANTHROPIC_API_KEY" in ended.stderr
+    assert "tic-tac-toe" not in ended.stderr
+    assert [*tmp_path.iterdir()] == []

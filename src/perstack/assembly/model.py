@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from perstack.config.starting_model import KEY_VARIABLES
@@ -24,13 +25,10 @@ def open_model(request: RunRequest, expert: Expert) -> tuple[Provider, str | Non
     """
     from perstack.providers.table import open_provider
 
-    if not is_model_configured(request):
-        from perstack.providers.demo import NOTICE, demo_for
-        from perstack.schema.digest import digest
+    if not is_model_configured(request) and (demo := demo_of(expert)) is not None:
+        from perstack.providers.demo import NOTICE
 
-        demo = demo_for(digest(expert))
-        if demo is not None:
-            return demo, NOTICE
+        return demo, NOTICE
     provider = request.settings.provider
     try:
         return open_provider(provider, request.environ), None
@@ -38,15 +36,33 @@ def open_model(request: RunRequest, expert: Expert) -> tuple[Provider, str | Non
         variable = KEY_VARIABLES.get(provider.provider_name)
         if variable is None or f"set {variable} " not in problem.message:
             raise
-        raise ConfigurationError(f"{problem.message}\n{_way_out(request)}") from None
+        lines = (problem.message, *_way_out(request))
+        raise ConfigurationError("\n".join(lines)) from None
 
 
-def _way_out(request: RunRequest) -> str:
+def demo_of(expert: Expert) -> Provider | None:
+    """The demo player that knows this definition; none in a container made to run an Expert.
+
+    There this is the first process of all, and a missing key is a mistake that must show.
+    """
+    from perstack.providers.demo import demo_for
+    from perstack.schema.digest import digest
+
+    return None if _is_all_of_a_container() else demo_for(digest(expert))
+
+
+def _way_out(request: RunRequest) -> tuple[str, ...]:
     """What to do without the key of the provider that is chosen."""
     for provider, variable in KEY_VARIABLES.items():
         if request.environ.get(variable, "").strip():
-            return f"{variable} is set: to use it, give --provider {provider} and --model."
-    return 'To see a run without a key: perstack run tic-tac-toe "Let\'s play!"'
+            return (f"{variable} is set: to use it, give --provider {provider} and --model.",)
+    if _is_all_of_a_container():
+        return ()
+    return ('To see a run without a key: perstack run tic-tac-toe "Let\'s play!"',)
+
+
+def _is_all_of_a_container() -> bool:
+    return os.getpid() == 1
 
 
 def is_model_configured(request: RunRequest) -> bool:

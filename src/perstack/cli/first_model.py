@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from perstack.assembly.experts import Experts
 from perstack.assembly.local_models import PORTS, local_servers
 from perstack.assembly.lock import load_lock
-from perstack.assembly.model import is_model_configured
+from perstack.assembly.model import demo_of, is_model_configured
 from perstack.assembly.model_choice import model_findings
 from perstack.config.starting_model import KEY_VARIABLES, MODELS
-from perstack.providers.demo import demo_for
-from perstack.schema.digest import digest
 from perstack.schema.settings import ProviderSettings
 from perstack.tui.session import Choice
 
@@ -88,7 +86,7 @@ async def _offered(
 
 def _has_demo(request: RunRequest) -> bool:
     expert = Experts(request, load_lock(request.project)).expert(request.expert_key or "")
-    return demo_for(digest(expert)) is not None
+    return demo_of(expert) is not None
 
 
 def advice_on(problems: Sequence[Finding]) -> str:
