@@ -33,8 +33,13 @@ class Terminal:
 
         What is drawn in which order is not for a test to know.
         """
-        while text not in SEQUENCES.sub("", _text(self._written[self._pressed_at :])):
+        while text not in self.since:
             self._read()
+
+    @property
+    def since(self) -> str:
+        """What was written since the last key was pressed, without its sequences."""
+        return SEQUENCES.sub("", _text(self._written[self._pressed_at :]))
 
     def press(self, keys: str | bytes) -> None:
         self._pressed_at = len(self._written)

@@ -130,6 +130,19 @@ def test_it_ends_when_its_terminal_is_gone(
         assert terminal.process.wait() == 128 + signal.SIGHUP
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_something_is_asked_leaves_the_terminal_whole(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with in_a_terminal("start", cwd=tmp_path) as terminal:
+        before = terminal.settings()
+        terminal.until("Which Expert, or which job?")
+        terminal.process.send_signal(number)
+        assert terminal.ended() == 128 + number
+        assert terminal.settings() == before
+        assert LEAVES_SCREEN in terminal.raw
+
+
 def test_bytes_that_are_no_text_end_nothing(tmp_path: Path) -> None:
     (tmp_path / "perstack.toml").write_text(EXPERT)
     with (
@@ -227,6 +240,12 @@ def test_a_query_goes_on_from_a_checkpoint_that_was_gone_back_to(tmp_path: Path)
         terminal.press("Do three\r")
         terminal.until("After-1.")
         terminal.until("● ready  helper  claude-sonnet-5-5  step 3")
+        terminal.press(F3)
+        terminal.until("After-0.")
+        terminal.until("Files are not rolled back")
+        assert "the newest" not in terminal.since, "the query has left the earlier checkpoint"
+        terminal.press("\x1b")
+        terminal.until("what to do")
         terminal.press("\x11")
         assert terminal.ended() == 0
 

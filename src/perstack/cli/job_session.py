@@ -170,7 +170,11 @@ class JobSession:
                 raise
             self._notice(cause.message, is_problem=True)
             self._stops_next = False
-        self.tell(self._rest)
+        self._tell_rest()
+
+    def _tell_rest(self) -> None:
+        is_earlier = self._checkpoint_id is not None
+        self.tell(replace(self._rest, is_earlier=is_earlier))
         self._rest = replace(self._rest, unsent="")
 
     async def _begin(self) -> None:
@@ -185,7 +189,7 @@ class JobSession:
             self._rest = replace(self._rest, unsent=request.query or "")
             await self._done(partial(self._move, request, lock))
         else:
-            self.tell(self._rest)
+            self._tell_rest()
 
     async def _show_past(self, checkpoint_id: str | None, *, is_new: bool = False) -> None:
         """Tell what happened in the job so far, or up to a checkpoint, and how it rests there."""
@@ -195,8 +199,7 @@ class JobSession:
         counted = history.facts if is_new else ()
         for fact in counted:
             self._marks.feed(fact)
-        is_earlier = checkpoint_id is not None
-        self.tell(Past(history.leading, counted, is_earlier=is_earlier))
+        self.tell(Past(history.leading, counted))
         self._checkpoint_id = checkpoint_id
         self._rest = history.rest
 

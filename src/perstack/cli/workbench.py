@@ -43,7 +43,12 @@ async def work(wanted: Wanted) -> int:
     async def ask(screen: ModalScreen[str | None]) -> str | None:
         from perstack.tui.picker import Picker
 
-        return await shown(Picker(screen), caught)
+        picker, chosen = Picker(screen), list[str | None]()
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(caught.watch, picker)
+            chosen.append(await shown(picker, caught))
+            tasks.cancel_scope.cancel()
+        return chosen[0]
 
     request = await _begun(wanted, ask)
     if request is None:
@@ -143,9 +148,9 @@ class Caught:
         self.signal: int | None = None
 
     async def watch(
-        self, app: Workbench, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+        self, app: App[T], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        """Leave the workbench at the first signal; end this process at one after that."""
+        """Leave the app at the first signal; end this process at one after that."""
         with anyio.open_signal_receiver(*STOPPING) as signals:
             task_status.started()
             async for caught in signals:

@@ -127,7 +127,6 @@ class Workbench(Reading):
     async def _show_past(self, past: Past) -> None:
         for fact in past.counted:
             self._count(fact)
-        self._is_earlier = past.is_earlier
         await self.transcript.clear()
         self._narrator = Narrator(self.transcript)
         bills = Bills(self._price)
@@ -144,6 +143,7 @@ class Workbench(Reading):
     def _rest(self, rested: Rested) -> None:
         self._tick()
         self._questions, self._can_carry_on = rested.questions, rested.is_interrupted
+        self._is_earlier = rested.is_earlier
         if rested.is_interrupted:
             self.progress.state = "stopped"
         else:

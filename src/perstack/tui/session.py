@@ -21,12 +21,15 @@ class Rested:
     """The job came to rest: it waits for `questions` to be answered, or for a query.
 
     `status` is None before the job has begun. `is_interrupted`: it can be carried on
-    without a query. `unsent` is what was typed and could not be carried out.
+    without a query. `is_earlier`: the next query, or answer, begins at the checkpoint that
+    was gone back to, and not where the job is. `unsent` is what was typed and could not be
+    carried out.
     """
 
     status: JobStatus | None
     questions: tuple[ToolCall, ...] = ()
     is_interrupted: bool = False
+    is_earlier: bool = False
     unsent: str = ""
 
 
@@ -42,13 +45,11 @@ class Notice:
 class Past:
     """What happened before, to be shown in the place of all that is shown.
 
-    `counted` are facts that were never told before. `is_earlier`: the next query goes on
-    from there, and not from where the job is.
+    `counted` are facts that were never told before.
     """
 
     facts: tuple[Fact, ...]
     counted: tuple[Fact, ...] = ()
-    is_earlier: bool = False
 
 
 Happening: TypeAlias = Fact | Shown | TextStreamed | Moving | Rested | Notice | Past
