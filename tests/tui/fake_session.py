@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import anyio
 
 from perstack.schema.event import (
+    Fact,
     GenerationStarted,
     RunCompleted,
     RunStarted,
@@ -31,6 +32,7 @@ from perstack.schema.usage import NO_USAGE, Usage
 from perstack.tui.app import Workbench
 from perstack.tui.session import Choice, Happening, Moving
 from perstack.views.cost import Asked
+from perstack.views.marks import Mark, Marks
 
 RUN = "run-1"
 
@@ -38,6 +40,7 @@ RUN = "run-1"
 class FakeSession:
     def __init__(self, expert_key: str = "helper") -> None:
         self.given: list[tuple[str, ...]] = []
+        self._marks = Marks()
         self._key = expert_key
         self._events, self._told = anyio.create_memory_object_stream[Happening](math.inf)
 
@@ -67,6 +70,10 @@ class FakeSession:
             Choice("anthropic/claude-9", "", "context 9", "claude-9", "anthropic"),
         )
 
+    @property
+    def checkpoints(self) -> Sequence[Mark]:
+        return self._marks.found
+
     def use_model(self, name: str) -> None:
         self.given.append(("use model", name))
 
@@ -78,6 +85,8 @@ class FakeSession:
 
     def tell(self, *happenings: Happening) -> None:
         for happening in happenings:
+            if isinstance(happening, Fact):
+                self._marks.feed(happening)
             self._events.send_nowait(happening)
 
     @property

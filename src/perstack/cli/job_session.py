@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from perstack.config.request import RunRequest
     from perstack.schema.event import Fact
     from perstack.tui.session import Choice
+    from perstack.views.marks import Mark
 
 Wish: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -81,6 +82,11 @@ class JobSession:
         from perstack.cli.choices import known_choices
 
         return (*self._wanted.offers, *known_choices(self.request))
+
+    @property
+    def checkpoints(self) -> Sequence[Mark]:
+        """Those that can be gone back to."""
+        return self._marks.found
 
     def happenings(self) -> AsyncIterator[Happening]:
         """Everything that happens, in order."""

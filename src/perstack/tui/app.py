@@ -22,7 +22,6 @@ from perstack.tui.skill_states import SkillBar
 from perstack.tui.status import StatusBar
 from perstack.tui.transcript import KEPT
 from perstack.views.cost import NO_COST, Bills
-from perstack.views.marks import Marks
 from perstack.views.plain import plain
 
 if TYPE_CHECKING:
@@ -30,11 +29,10 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.events import Key
 
-    from perstack.schema.event import Fact
     from perstack.schema.tool import ToolCall
     from perstack.tui.questions import Question
     from perstack.tui.session import Happening, Session
-    from perstack.views.cost import Cost, Price
+    from perstack.views.cost import Price
 
 FLUSH_SECONDS = 0.05
 """Between two draws of what a model streams."""
@@ -68,7 +66,6 @@ class Workbench(Reading):
         self.status = StatusBar(self.progress)
         self.skills = SkillBar(self.progress.skills)
         self._narrator = Narrator(self.transcript)
-        self._marks = Marks()
         self._questions: tuple[ToolCall, ...] = ()
         self._question: Question | None = None
         self._can_carry_on = False
@@ -116,17 +113,13 @@ class Workbench(Reading):
             case _:
                 cost = NO_COST
                 if not isinstance(happening, DisplayEvent):
-                    cost = self._count(happening)
+                    cost = self.progress.feed(happening)
                     self._show_status()
                 await self._narrator.tell(happening, cost)
 
-    def _count(self, fact: Fact) -> Cost:
-        self._marks.feed(fact)
-        return self.progress.feed(fact)
-
     async def _show_past(self, past: Past) -> None:
         for fact in past.counted:
-            self._count(fact)
+            self.progress.feed(fact)
         await self.transcript.clear()
         self._narrator = Narrator(self.transcript)
         bills = Bills(self._price)
@@ -206,7 +199,9 @@ class Workbench(Reading):
     def action_go_back(self) -> None:
         """Ask at which checkpoint the next query begins."""
         menu = checkpoint_menu(
-            self._marks.found, has_newest=self._is_earlier, heading="Back to which checkpoint?"
+            self._session.checkpoints,
+            has_newest=self._is_earlier,
+            heading="Back to which checkpoint?",
         )
         self.push_screen(menu, unless_left(self._go_back))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from perstack.schema.checkpoint import JobStatus
 from perstack.schema.event import Fact, Shown, TextStreamed
 from perstack.schema.tool import ToolCall
+from perstack.views.marks import Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,11 @@ class Session(Protocol):
     @property
     def models(self) -> tuple[Choice, ...]:
         """Models that can be asked here, as far as they are known."""
+        ...
+
+    @property
+    def checkpoints(self) -> Sequence[Mark]:
+        """Those of the job that can be gone back to, the newest last."""
         ...
 
     def use_model(self, name: str) -> None:
