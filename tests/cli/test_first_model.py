@@ -9,6 +9,7 @@ import pytest
 
 from assembly.local_server import LM_STUDIO, OLLAMA, serving
 from assembly.test_local_models import free_port
+from perstack.assembly.experts import Experts
 from perstack.cli.first_model import kept_by, with_model
 from perstack.cli.wanted import Wanted
 from perstack.config.load import parse_config
@@ -67,6 +68,12 @@ def wanted(folder: Path, key: str = "helper", **environ: str) -> Wanted:
     return Wanted(options, folder, {"PATH": "/usr/bin", **environ})
 
 
+async def found(mine: Wanted, person: Person, port: int) -> RunRequest | None:
+    request = mine.request()
+    expert = Experts(request).expert(request.expert_key or "")
+    return await with_model(mine, request, expert, person.ask, [port])
+
+
 def asked(request: RunRequest | None) -> tuple[str, str]:
     assert request is not None
     return request.settings.provider.provider_name, request.settings.model
@@ -75,7 +82,7 @@ def asked(request: RunRequest | None) -> tuple[str, str]:
 async def test_a_key_comes_before_a_server_and_nobody_is_asked(project: Path) -> None:
     person = Person()
     async with serving(OLLAMA) as served:
-        request = await with_model(wanted(project, DEEPSEEK_API_KEY=KEY), person.ask, [served.port])
+        request = await found(wanted(project, DEEPSEEK_API_KEY=KEY), person, served.port)
 
     assert asked(request) == ("deepseek", "deepseek-v4-pro")
     assert served.asked == []
@@ -84,7 +91,7 @@ async def test_a_key_comes_before_a_server_and_nobody_is_asked(project: Path) ->
 async def test_a_server_is_used_after_one_question(project: Path) -> None:
     person, mine = Person("0"), wanted(project)
     async with serving(OLLAMA) as served:
-        request = await with_model(mine, person.ask, [served.port])
+        request = await found(mine, person, served.port)
 
     assert asked(request) == ("ollama", "qwen3:8b")
     assert request is not None
@@ -99,7 +106,7 @@ async def test_a_server_is_used_after_one_question(project: Path) -> None:
 async def test_what_is_said_about_keeping_it_is_a_file_that_asks_it(project: Path) -> None:
     mine = wanted(project)
     async with serving(LM_STUDIO) as served:
-        first = await with_model(mine, Person("0").ask, [served.port])
+        first = await found(mine, Person("0"), served.port)
     assert mine.here is not None
     told = kept_by(mine.here).partition("\n")[2]
     (project / "perstack.toml").write_text(f"{told}\n{HELPER}")
@@ -116,7 +123,7 @@ async def test_where_there_is_a_demo_it_is_offered_beside_a_server(
 ) -> None:
     person, mine = Person(answer), wanted(project, "tic-tac-toe")
     async with serving(OLLAMA) as served:
-        request = await with_model(mine, person.ask, [served.port])
+        request = await found(mine, person, served.port)
 
     assert (request is None) == is_left
     assert mine.here is None
@@ -124,7 +131,7 @@ async def test_where_there_is_a_demo_it_is_offered_beside_a_server(
 
 
 async def test_without_key_and_server_the_demo_plays_what_it_can(project: Path) -> None:
-    request = await with_model(wanted(project, "tic-tac-toe"), Person().ask, [free_port()])
+    request = await found(wanted(project, "tic-tac-toe"), Person(), free_port())
 
     assert request is not None
     assert not request.names_model
@@ -132,7 +139,7 @@ async def test_without_key_and_server_the_demo_plays_what_it_can(project: Path) 
 
 async def test_otherwise_one_screen_says_what_to_set_and_looks_again(project: Path) -> None:
     person = Writer(project)
-    request = await with_model(wanted(project), person.ask, [free_port()])
+    request = await found(wanted(project), person, free_port())
 
     assert asked(request) == ("openai", "gpt-6.2-sol")
     [advice] = person.shown
@@ -147,7 +154,7 @@ async def test_a_provider_that_is_named_and_has_no_key_is_said_with_what_to_set(
     (project / "perstack.toml").write_text(named + HELPER)
     person = Person(None)
     async with serving(OLLAMA) as served:
-        request = await with_model(wanted(project), person.ask, [served.port])
+        request = await found(wanted(project), person, served.port)
 
     assert request is None
     assert served.asked == [], "a provider is named: nothing else is looked for"
@@ -161,7 +168,7 @@ async def test_a_model_of_the_server_is_asked_there_whatever_it_is_called(projec
     models = [model | {"key": key} for key in ("openai/gpt-oss-20b", "google/gemma-3")]
     mine = wanted(project)
     async with serving({"/api/v1/models": {"models": models}}) as served:
-        await with_model(mine, Person("0").ask, [served.port])
+        await found(mine, Person("0"), served.port)
     here = mine.request().settings.provider
 
     assert asked(mine.ask_model("google/gemma-3")) == ("openai", "google/gemma-3")

@@ -72,6 +72,11 @@ def model_findings(request: RunRequest) -> list[Finding]:
     return found
 
 
+def model_problems(request: RunRequest) -> list[Finding]:
+    """Those of them that stand in the way of a run."""
+    return [finding for finding in model_findings(request) if finding.severity == "problem"]
+
+
 def _provider_by(options: Options, request: RunRequest) -> Reason:
     if options.provider is not None:
         return "option"

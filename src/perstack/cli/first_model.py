@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from perstack.assembly.experts import Experts
 from perstack.assembly.local_models import PORTS, local_servers
-from perstack.assembly.lock import load_lock
 from perstack.assembly.model import demo_of, is_model_configured
-from perstack.assembly.model_choice import model_findings
+from perstack.assembly.model_choice import model_problems
 from perstack.config.starting_model import KEY_VARIABLES, MODELS
 from perstack.schema.settings import ProviderSettings
 from perstack.tui.session import Choice
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from perstack.cli.wanted import Here, Wanted
     from perstack.config.request import RunRequest
     from perstack.schema.diagnosis import Finding
+    from perstack.schema.expert import Expert
 
 Ask: TypeAlias = "Callable[[ModalScreen[str | None]], Awaitable[str | None]]"
 """Shows a screen to the person, and gives what it ends with."""
@@ -28,18 +27,17 @@ Ask: TypeAlias = "Callable[[ModalScreen[str | None]], Awaitable[str | None]]"
 DEMO = "demo"
 
 
-async def with_model(wanted: Wanted, ask: Ask, ports: Sequence[int] = PORTS) -> RunRequest | None:
+async def with_model(
+    wanted: Wanted, request: RunRequest, expert: Expert, ask: Ask, ports: Sequence[int] = PORTS
+) -> RunRequest | None:
     """The request, once a model can be asked, or a demo player; None for a person who leaves.
 
     What an option, the file or a key names comes first. Where nothing does, servers are
     looked for at `ports` of this machine, and used after one question.
     """
-    from perstack.tui.advice import Advice
-
     while True:
-        request = wanted.request()
         if is_model_configured(request):
-            problems = [one for one in model_findings(request) if one.severity == "problem"]
+            problems = model_problems(request)
             if not problems:
                 return request
             text = advice_on(problems)
@@ -47,14 +45,17 @@ async def with_model(wanted: Wanted, ask: Ask, ports: Sequence[int] = PORTS) -> 
             from perstack.cli.choices import offers_of
 
             offers = offers_of((await local_servers(ports)).servers)
-            has_demo = _has_demo(request)
+            has_demo = demo_of(expert) is not None
             if offers:
                 return await _offered(wanted, offers, ask, has_demo=has_demo)
             if has_demo:
                 return request
             text = advice_without_any()
+        from perstack.tui.advice import Advice
+
         if await ask(Advice("No model can be asked yet", text)) is None:
             return None
+        request = wanted.request()
 
 
 async def _offered(
@@ -82,11 +83,6 @@ async def _offered(
         )
         wanted.ask_here(provider, model, others)
     return wanted.request()
-
-
-def _has_demo(request: RunRequest) -> bool:
-    expert = Experts(request, load_lock(request.project)).expert(request.expert_key or "")
-    return demo_of(expert) is not None
 
 
 def advice_on(problems: Sequence[Finding]) -> str:

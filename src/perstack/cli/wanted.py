@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from perstack.assembly.model_choice import model_findings
+from perstack.assembly.model_choice import model_problems
 from perstack.cli.run import repeated
 from perstack.config.resolve import resolve
 from perstack.errors import ConfigurationError, PerstackError
@@ -75,7 +75,19 @@ class Wanted:
             options,
             expert_key=expert_key or options.expert_key,
             continue_job=continue_job or options.continue_job,
+            continue_latest=options.continue_latest and continue_job is None,
             resume_from=resume_from or options.resume_from,
+        )
+
+    def chosen(self, request: RunRequest) -> RunRequest:
+        """A request that was made before those choices, with them."""
+        options = self.options
+        return with_fields(
+            request,
+            expert_key=options.expert_key,
+            continue_job=options.continue_job,
+            continue_latest=options.continue_latest,
+            resume_from=options.resume_from,
         )
 
     def ask_here(self, server: ProviderSettings, model: str, offers: tuple[Choice, ...]) -> None:
@@ -154,7 +166,6 @@ def askable(request: RunRequest) -> RunRequest:
     Raises:
         ConfigurationError: its model cannot be asked.
     """
-    for finding in model_findings(request):
-        if finding.severity == "problem":
-            raise ConfigurationError(f"{finding.message}. {finding.advice}")
+    for finding in model_problems(request):
+        raise ConfigurationError(f"{finding.message}. {finding.advice}")
     return request

@@ -72,43 +72,30 @@ async def work(wanted: Wanted) -> int:
 async def _begun(wanted: Wanted, ask: Ask) -> RunRequest | None:
     """The request that a person begins with, all their choices made; None for one who leaves."""
     request = wanted.request()
-    if request.expert_key is None and not await _with_expert(wanted, request, ask):
-        return None
-    request = wanted.request()
-    Experts(request, load_lock(request.project)).expert(request.expert_key or "")
     if request.is_continuation:
-        await job_id_of(request, open_store(request))
-    return await with_model(wanted, ask)
+        await _go_on_with(wanted, request, await job_id_of(request, open_store(request)))
+    elif request.expert_key is None and not await _pick(wanted, request, ask):
+        return None
+    request = wanted.chosen(request)
+    expert = Experts(request, load_lock(request.project)).expert(request.expert_key or "")
+    return await with_model(wanted, request, expert, ask)
 
 
-async def _with_expert(wanted: Wanted, request: RunRequest, ask: Ask) -> bool:
-    """Let the Expert be that of the job which goes on, or one that a person picks."""
+async def _pick(wanted: Wanted, request: RunRequest, ask: Ask) -> bool:
+    """Let a person pick an Expert, or a job and where to go on with it."""
     from perstack.cli.choices import EXPERT, JOB, first_choices
     from perstack.tui.menu import Menu
+    from perstack.tui.menus import NEWEST, checkpoint_menu
 
-    if request.is_continuation:
-        store = open_store(request)
-        job = await store.get_job(await job_id_of(request, store))
-        wanted.choose(expert_key=job.coordinator_expert_key if job is not None else "")
-        return True
     picked = await ask(Menu("Which Expert, or which job?", first_choices(request)))
     if picked is None:
         return False
     if picked.startswith(EXPERT):
         wanted.choose(expert_key=picked.removeprefix(EXPERT))
         return True
-    return await _with_job(wanted, request, picked.removeprefix(JOB), ask)
-
-
-async def _with_job(wanted: Wanted, request: RunRequest, job_id: str, ask: Ask) -> bool:
-    """Go on with a job, where it is or at one of its checkpoints."""
-    from perstack.tui.menus import NEWEST, checkpoint_menu
-
-    store = open_store(request)
-    job = await store.get_job(job_id)
-    key = job.coordinator_expert_key if job is not None else ""
-    wanted.choose(expert_key=key, continue_job=job_id)
-    marks = marks_of(await facts_of(store, job_id)).found
+    job_id = picked.removeprefix(JOB)
+    await _go_on_with(wanted, request, job_id)
+    marks = marks_of(await facts_of(open_store(request), job_id)).found
     if len(marks) > 1:
         where = await ask(checkpoint_menu(marks, has_newest=True, heading="Go on where?"))
         if where is None:
@@ -116,6 +103,13 @@ async def _with_job(wanted: Wanted, request: RunRequest, job_id: str, ask: Ask) 
         if where != NEWEST:
             wanted.choose(resume_from=where)
     return True
+
+
+async def _go_on_with(wanted: Wanted, request: RunRequest, job_id: str) -> None:
+    """Let it be about this job, and its Expert where none is named."""
+    job = await open_store(request).get_job(job_id)
+    key = job.coordinator_expert_key if job is not None else None
+    wanted.choose(expert_key=request.expert_key or key, continue_job=job_id)
 
 
 async def shown(app: App[T], caught: Caught) -> T | None:
