@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,11 @@ from assembly.local_server import LM_STUDIO, OLLAMA, serving
 from assembly.test_local_models import free_port
 from perstack.assembly.experts import Experts
 from perstack.cli.first_model import kept_by, with_model
-from perstack.cli.wanted import Wanted
+from perstack.cli.wanted import Here, Wanted
 from perstack.config.load import parse_config
 from perstack.config.request import Options, RunRequest
 from perstack.config.starting_model import KEY_VARIABLES
+from perstack.schema.settings import ProviderSettings
 from perstack.tui.advice import Advice
 from perstack.tui.menu import Menu
 
@@ -115,6 +117,15 @@ async def test_what_is_said_about_keeping_it_is_a_file_that_asks_it(project: Pat
     assert asked(again) == asked(first) == ("openai", "qwen/qwen3-8b")
     assert again.settings.provider == mine.here.provider
     assert parse_config(told, "perstack.toml").warnings == ()
+
+
+@pytest.mark.parametrize("name", ['q"\n[provider]\nproviderName = "evil', "üñ😀\\n", "plain:8b"])
+def test_no_name_of_a_model_writes_another_line_into_the_file(name: str) -> None:
+    provider = ProviderSettings(provider_name="ollama", base_url="http://127.0.0.1:1")
+    told = kept_by(Here(provider, name)).partition("perstack.toml:\n")[2]
+
+    assert tomllib.loads(told)["model"] == name
+    assert tomllib.loads(told)["provider"]["providerName"] == "ollama"
 
 
 @pytest.mark.parametrize(("answer", "is_left"), [("demo", False), (None, True)])

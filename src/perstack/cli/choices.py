@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from perstack.config.request import RunRequest
     from perstack.schema.checkpoint import Job
-    from perstack.schema.local_model import LocalServer
+    from perstack.schema.local_model import LocalModel, LocalServer
 
 MOST_JOBS = 30
 """Jobs that are listed, the newest ones."""
@@ -113,18 +113,13 @@ class Offer(NamedTuple):
     """A model of a server on this machine."""
 
     server: LocalServer
-    model: str
+    model: LocalModel
 
 
 def offers_of(servers: Sequence[LocalServer]) -> list[Offer]:
     """Models that an Expert can be run with; those that are known to call tools first."""
-    found = [
-        (model.takes_tools is not True, Offer(server, model.name))
-        for server in servers
-        for model in server.models
-        if model.takes_tools is not False
-    ]
-    return [offer for _, offer in sorted(found, key=lambda one: one[0])]
+    offers = [Offer(server, model) for server in servers for model in server.fit]
+    return sorted(offers, key=lambda offer: not offer.model.takes_tools)
 
 
 def offer_choices(offers: Sequence[Offer]) -> tuple[Choice, ...]:
@@ -132,16 +127,15 @@ def offer_choices(offers: Sequence[Offer]) -> tuple[Choice, ...]:
     return tuple(
         Choice(
             str(place),
-            _abilities(offer),
+            _abilities(offer.model),
             f"{SERVER_NAMES[offer.server.kind]} at {offer.server.base_url}",
-            offer.model,
+            offer.model.name,
         )
         for place, offer in enumerate(offers)
     )
 
 
-def _abilities(offer: Offer) -> str:
-    model = next(model for model in offer.server.models if model.name == offer.model)
+def _abilities(model: LocalModel) -> str:
     tools = "calls tools" if model.takes_tools else "does not say whether it calls tools"
     if model.context_window is not None:
         return f"{tools}; context {model.context_window:,} tokens"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -77,11 +78,11 @@ async def _offered(
         server, model = offers[int(picked)]
         provider = ProviderSettings(provider_name=server.provider, base_url=server.base_url)
         others = tuple(
-            Choice(other.model, "", choice.origin, other.model, "On this machine")
+            Choice(other.model.name, "", choice.origin, group="On this machine")
             for other, choice in zip(offers, choices, strict=False)
             if other.server is server
         )
-        wanted.ask_here(provider, model, others)
+        wanted.ask_here(provider, model.name, others)
     return wanted.request()
 
 
@@ -115,8 +116,9 @@ def advice_without_any() -> str:
 def kept_by(here: Here) -> str:
     """How to keep a model on this machine that was chosen here."""
     provider, model = here
-    where = f'\n[provider.setting]\nbaseUrl = "{provider.base_url}"'
     return (
         f"{model} at {provider.base_url} is asked. To keep it, put into perstack.toml:\n"
-        f'model = "{model}"\n[provider]\nproviderName = "{provider.provider_name}"{where}'
+        f"model = {json.dumps(model, ensure_ascii=False)}\n"  # a name in quotes is the same in TOML
+        f'[provider]\nproviderName = "{provider.provider_name}"\n'
+        f'[provider.setting]\nbaseUrl = "{provider.base_url}"'
     )

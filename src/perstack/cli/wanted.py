@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from perstack.assembly.local_models.ollama import OLLAMA_HERE
 from perstack.assembly.model_choice import model_problems
 from perstack.cli.run import repeated
+from perstack.config.origins import ACCESS
 from perstack.config.resolve import resolve
 from perstack.errors import ConfigurationError, PerstackError
 from perstack.schema.settings import PROVIDER_NAMES
@@ -20,10 +22,6 @@ if TYPE_CHECKING:
     from perstack.config.request import Options, RunRequest
     from perstack.schema.settings import ProviderSettings
     from perstack.tui.session import Choice
-
-
-OLLAMA = "http://127.0.0.1:11434"
-"""Where it is asked also where nothing says so."""
 
 
 class Here(NamedTuple):
@@ -97,11 +95,11 @@ class Wanted:
     @property
     def address(self) -> tuple[str, str] | None:
         """The variable that a later command needs as well, and its value."""
-        if self.here is None or self.here.provider.base_url == OLLAMA:
+        if self.here is None or self.here.provider.base_url == OLLAMA_HERE:
             return None
         provider = self.here.provider
-        prefix = "OLLAMA" if provider.provider_name == "ollama" else "OPENAI"
-        return f"{prefix}_BASE_URL", provider.base_url or ""
+        [variable] = ACCESS[provider.provider_name].addresses
+        return variable, provider.base_url or ""
 
     @property
     def words(self) -> tuple[str, ...]:

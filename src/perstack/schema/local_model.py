@@ -40,3 +40,9 @@ class LocalServer(Data, omit_defaults=False, kw_only=True):
     version: str | None = None
     models: tuple[LocalModel, ...]
     left_out: int = 0
+
+    @property
+    def fit(self) -> tuple[LocalModel, ...]:
+        """Models that an Expert can be run with, as far as is known; those that say so first."""
+        fit = (model for model in self.models if model.takes_tools is not False)
+        return tuple(sorted(fit, key=lambda model: not model.takes_tools))

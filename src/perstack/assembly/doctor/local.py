@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from perstack.assembly.local_models.host import HERE
+from perstack.assembly.local_models.ollama import OLLAMA_HERE
 from perstack.assembly.model import is_model_configured
 from perstack.assembly.vendor import address
+from perstack.config.origins import ACCESS
 from perstack.providers.address import OLLAMA_URL
 from perstack.schema.diagnosis import Finding
 
@@ -54,22 +56,21 @@ def local_findings(request: RunRequest, search: Search) -> Iterator[Finding]:
 def _unused(servers: Sequence[LocalServer]) -> Iterator[Finding]:
     """A server that could be asked, where nothing says what is."""
     for server in servers:
-        fit = _fit(server)
-        if fit:
+        if server.fit:
             yield Finding(
                 severity="warning",
                 topic="model",
                 message=f"A model server runs on this machine, and nothing says to use it: "
                 f"{server.base_url}",
-                advice=_way_to(server, fit[0]),
+                advice=_way_to(server, server.fit[0].name),
             )
 
 
 def _way_to(server: LocalServer, name: str) -> str:
     model = quote(name)
-    if server.provider == "ollama" and server.base_url.endswith(":11434"):
+    if server.base_url == OLLAMA_HERE:
         return f"To use it: --provider ollama --model {model}, or the same in perstack.toml."
-    variable = "OLLAMA_BASE_URL" if server.provider == "ollama" else "OPENAI_BASE_URL"
+    [variable] = ACCESS[server.provider].addresses
     return (
         f"To use it: set {variable} to {server.base_url}, and give --provider {server.provider} "
         f"--model {model}."
@@ -92,7 +93,7 @@ def _about_model(name: str, server: LocalServer) -> Iterator[Finding]:
     model = _named(name, server)
     if model is None:
         if server.kind == "ollama" and not name.endswith("cloud"):
-            there = f" It has: {', '.join(_fit(server))}." if _fit(server) else ""
+            there = f" It has: {_names(server)}." if server.fit else ""
             yield Finding(
                 severity="problem",
                 topic="model",
@@ -101,12 +102,11 @@ def _about_model(name: str, server: LocalServer) -> Iterator[Finding]:
             )
         return
     if model.takes_tools is False:
-        others = _fit(server)
         yield Finding(
             severity="problem",
             topic="model",
             message=f"The model {name} cannot call tools, and an Expert works by them",
-            advice=f"Name one that can: {', '.join(others)}." if others else "Fetch one that can.",
+            advice=f"Name one that can: {_names(server)}." if server.fit else "Fetch one that can.",
         )
     if model.context_window is not None and model.context_window < LEAST_CONTEXT:
         most = model.max_context_window
@@ -126,7 +126,5 @@ def _named(name: str, server: LocalServer) -> LocalModel | None:
     return next((model for model in server.models if model.name in names), None)
 
 
-def _fit(server: LocalServer) -> list[str]:
-    """Models that an Expert can be run with, as far as is known; those that say so first."""
-    fit = [model for model in server.models if model.takes_tools is not False]
-    return [model.name for model in sorted(fit, key=lambda model: not model.takes_tools)][:5]
+def _names(server: LocalServer) -> str:
+    return ", ".join(model.name for model in server.fit[:5])

@@ -12,14 +12,14 @@ import anyio
 from perstack.assembly.local_models.host import Host
 from perstack.assembly.local_models.llama_cpp import llama_cpp
 from perstack.assembly.local_models.lm_studio import lm_studio
-from perstack.assembly.local_models.ollama import ollama
+from perstack.assembly.local_models.ollama import PORT, ollama
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from perstack.schema.local_model import LocalServer
 
-PORTS = (11434, 1234, 8080)
+PORTS = (PORT, 1234, 8080)
 """Where Ollama, LM Studio and llama.cpp listen unless told otherwise."""
 
 SECONDS = 2.5

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
 
-from perstack.assembly.local_models.host import DETAIL_SECONDS, size
+from perstack.assembly.local_models.host import DETAIL_SECONDS, Host, size
 from perstack.schema.local_model import LocalModel, LocalServer
 
-if TYPE_CHECKING:
-    from perstack.assembly.local_models.host import Host
+PORT = 11434
+
+OLLAMA_HERE = Host(PORT).url
+"""Where it is asked also where nothing says so."""
 
 AT_ONCE = 4
 """Models that are asked about side by side."""
