@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from perstack.kernel.apply import result_of
 from perstack.kernel.state import RunState
 from perstack.schema.base import Data
-from perstack.schema.checkpoint import JobStatus
+from perstack.schema.checkpoint import DelegatedBy, JobStatus
 from perstack.schema.event import Child
 from perstack.schema.tool import ToolCall, ToolResult
 from perstack.schema.usage import NO_USAGE, Usage
@@ -127,19 +127,27 @@ def current(states: Mapping[str, RunState]) -> tuple[RunState, ...]:
     coordinator = coordinator_of(states)
     if coordinator is None:
         return tuple(states.values())
-    return tuple(state for state in states.values() if _root(state, states) == coordinator.run_id)
+    root = coordinator.run_id
+    return tuple(run for run in states.values() if lineage(run.run_id, states)[-1] == root)
 
 
-def _root(state: RunState, states: Mapping[str, RunState]) -> str:
-    """The run that nobody delegated, and for which this one works."""
-    passed: set[str] = set()
-    run_id = state.run_id
-    while (known := states.get(run_id)) is not None and known.delegated_by is not None:
-        if run_id in passed:
+class Delegated(Protocol):
+    """What tells of a run whether another one delegated it."""
+
+    @property
+    def delegated_by(self) -> DelegatedBy | None:
+        """The call that it answers."""
+        ...
+
+
+def lineage(run_id: str, runs: Mapping[str, Delegated]) -> list[str]:
+    """A run, whoever delegated it, and so on as far as `runs` tell; no run twice."""
+    line = [run_id]
+    while (run := runs.get(line[-1])) is not None and run.delegated_by is not None:
+        if run.delegated_by.run_id in line:
             break
-        passed.add(run_id)
-        run_id = known.delegated_by.run_id
-    return run_id
+        line.append(run.delegated_by.run_id)
+    return line
 
 
 def coordinator_of(states: Mapping[str, RunState]) -> RunState | None:

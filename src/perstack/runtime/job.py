@@ -21,6 +21,7 @@ from perstack.kernel.schedule import (
     StartChild,
     coordinator_of,
     job_status,
+    lineage,
     schedule,
     usage_of,
 )
@@ -305,11 +306,8 @@ class OpenJob:
 
     def _depth(self, state: RunState) -> int:
         """How many delegations lie between a run and its coordinator."""
-        depth = 0
-        while state.delegated_by is not None and state.delegated_by.run_id in self.states:
-            state = self.states[state.delegated_by.run_id]
-            depth += 1
-        return depth
+        by = state.delegated_by
+        return len(lineage(by.run_id, self.states)) if by is not None else 0
 
     async def _hands_of(self, recorder: Recorder) -> Hands:
         """The run's tools, which stay up while it rests and comes back."""

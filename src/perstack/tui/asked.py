@@ -41,7 +41,7 @@ class Detail:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Offered:
     """An answer that is offered: how it is shown, and the text that it stands for."""
 
     shown: str
@@ -54,7 +54,7 @@ class Asked:
     """A question as a person reads it. There are `choices`, or `fields`, or neither."""
 
     details: tuple[Detail, ...]
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Offered, ...] = ()
     offer: str = ""
     fields: tuple[Field, ...] = ()
 
@@ -126,14 +126,14 @@ def _form_in(args: Json) -> tuple[str, tuple[Field, ...]]:
     return "", ()
 
 
-def _offer_in(args: Json) -> tuple[str, tuple[Choice, ...]]:
+def _offer_in(args: Json) -> tuple[str, tuple[Offered, ...]]:
     for name in (*_OFFERS, *args):
         if name in args and (choices := _choices_of(args[name])):
             return name, choices
     return "", ()
 
 
-def _choices_of(value: object) -> tuple[Choice, ...]:
+def _choices_of(value: object) -> tuple[Offered, ...]:
     if not isinstance(value, list):
         return ()
     choices = [_choice_of(each) for each in cast("list[object]", value)[:MOST_CHOICES]]
@@ -141,9 +141,9 @@ def _choices_of(value: object) -> tuple[Choice, ...]:
     return read if len(read) == len(choices) else ()
 
 
-def _choice_of(value: object) -> Choice | None:
+def _choice_of(value: object) -> Offered | None:
     if isinstance(value, str):
-        return Choice(value, "", value) if value.strip() else None
+        return Offered(value, "", value) if value.strip() else None
     if not isinstance(value, dict):
         return None
     told = cast("Object", value)
@@ -152,7 +152,7 @@ def _choice_of(value: object) -> Choice | None:
         return None
     meant, about = told.get("value"), told.get("description")
     is_meant = isinstance(meant, str) and meant.strip()
-    return Choice(
+    return Offered(
         shown=words[0],
         about=about if isinstance(about, str) else "",
         text=str(meant) if is_meant else words[0],

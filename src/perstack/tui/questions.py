@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from perstack.schema.skill import InteractiveTool
     from perstack.schema.tool import ToolCall
-    from perstack.tui.asked import Choice, Detail
+    from perstack.tui.asked import Detail, Offered
     from perstack.tui.form import Form
 
 State: TypeAlias = Literal["waiting", "active", "answered", "over"]
@@ -185,6 +185,6 @@ def _told(detail: Detail) -> Content:
     return Content.assemble(label, "  ", line_of(detail.about, "dim"), "\n", value)
 
 
-def _offer(number: int, choice: Choice) -> Content:
+def _offer(number: int, choice: Offered) -> Content:
     about = (line_of(f"  {choice.about}", "dim"),) if choice.about else ()
     return Content.assemble((f"{number:>2} ", "$text-accent"), line_of(choice.shown), *about)

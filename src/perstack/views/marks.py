@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from perstack.kernel.schedule import lineage
 from perstack.kernel.state import RunState, blank
 from perstack.schema.checkpoint import CheckpointStatus
 from perstack.schema.event import Fact, RunCompleted, RunStarted, StepContinued, ToolsCalled
@@ -103,19 +104,8 @@ def leading_to(facts: Iterable[Fact], mark: Mark, found: Iterable[Mark]) -> list
         start = starts.get(link.run_id)
         base = start.base if start is not None else None
         link = known.get((base.run_id, base.checkpoint_id)) if base is not None else None
-    owners = {run_id: _owner(run_id, starts) for run_id in {fact.run_id for fact in told}}
+    owners = {run_id: lineage(run_id, starts)[-1] for run_id in {fact.run_id for fact in told}}
     return [fact for fact in told if _is_before(fact, owners[fact.run_id], limits)]
-
-
-def _owner(run_id: str, starts: Mapping[str, RunStarted]) -> str:
-    """The coordinator's run that a run works for; of one of its own, that run."""
-    passed = {run_id}
-    while (start := starts.get(run_id)) is not None and start.delegated_by is not None:
-        run_id = start.delegated_by.run_id
-        if run_id in passed:
-            break
-        passed.add(run_id)
-    return run_id
 
 
 def _is_before(fact: Fact, owner: str, limits: Mapping[str, Mark]) -> bool:
