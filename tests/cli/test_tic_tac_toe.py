@@ -139,11 +139,14 @@ ALONE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-chil
     reason="no process may have its own numbers here",
 )
 def test_nobody_plays_in_a_container_that_lacks_its_key(tmp_path: Path) -> None:
-    words = (*ALONE, str(PERSTACK), "run", "tic-tac-toe", "Let's play!")
-    ended = subprocess.run(
-        words, cwd=tmp_path, env=QUIET, capture_output=True, text=True, check=False
-    )
+    def alone(*words: str) -> subprocess.CompletedProcess[str]:
+        command = (*ALONE, str(PERSTACK), *words)
+        return subprocess.run(
+            command, cwd=tmp_path, env=QUIET, capture_output=True, text=True, check=False
+        )
 
+    ended = alone("run", "tic-tac-toe", "Let's play!")
+    assert "tic-tac-toe" not in alone("doctor").stdout
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert "set ANTHROPIC_API_KEY" in ended.stderr

@@ -48,7 +48,7 @@ def demo_of(expert: Expert) -> Provider | None:
     from perstack.providers.demo import demo_for
     from perstack.schema.digest import digest
 
-    return None if _is_all_of_a_container() else demo_for(digest(expert))
+    return None if is_all_of_a_container() else demo_for(digest(expert))
 
 
 def _way_out(request: RunRequest) -> tuple[str, ...]:
@@ -56,12 +56,13 @@ def _way_out(request: RunRequest) -> tuple[str, ...]:
     for provider, variable in KEY_VARIABLES.items():
         if request.environ.get(variable, "").strip():
             return (f"{variable} is set: to use it, give --provider {provider} and --model.",)
-    if _is_all_of_a_container():
+    if is_all_of_a_container():
         return ()
     return ('To see a run without a key: perstack run tic-tac-toe "Let\'s play!"',)
 
 
-def _is_all_of_a_container() -> bool:
+def is_all_of_a_container() -> bool:
+    """Whether this is the first process of all, as the entrypoint of a container is."""
     return os.getpid() == 1
 
 

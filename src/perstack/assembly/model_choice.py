@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perstack.assembly.known_model import unknown_model
-from perstack.assembly.model import is_model_configured
+from perstack.assembly.model import is_all_of_a_container, is_model_configured
 from perstack.assembly.vendor import address, shown
 from perstack.config.origins import ACCESS
 from perstack.config.starting_model import KEY_VARIABLES, starting_model
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from perstack.config.request import Options, RunRequest
     from perstack.schema.diagnosis import Reason
 
-DEMO = 'perstack run tic-tac-toe "Let\'s play!"'
+UNTIL_THEN = (
+    " Until then the catalogue's tic-tac-toe alone can be run, with a demo player in the "
+    "model's place: perstack run tic-tac-toe \"Let's play!\""
+)
 
 
 def model_choice(options: Options, request: RunRequest) -> ModelChoice:
@@ -54,8 +57,7 @@ def model_findings(request: RunRequest) -> list[Finding]:
                 topic="model",
                 message="No key of a model's provider is set",
                 advice=f"Set {', '.join(KEY_VARIABLES.values())} or another provider's, in the "
-                "environment or in .env. Until then the catalogue's tic-tac-toe alone can be "
-                f"run, with a demo player in the model's place: {DEMO}",
+                f"environment or in .env.{'' if is_all_of_a_container() else UNTIL_THEN}",
             )
         )
     elif (problem := _problem(request)) is not None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from perstack.assembly.local_models import PORTS, local_servers
-from perstack.assembly.model import demo_of, is_model_configured
+from perstack.assembly.model import demo_of, is_all_of_a_container, is_model_configured
 from perstack.assembly.model_choice import model_problems
 from perstack.config.starting_model import KEY_VARIABLES, MODELS
 from perstack.schema.settings import ProviderSettings
@@ -26,6 +26,13 @@ Ask: TypeAlias = "Callable[[ModalScreen[str | None]], Awaitable[str | None]]"
 """Shows a screen to the person, and gives what it ends with."""
 
 DEMO = "demo"
+
+DEMO_INSTEAD = """\
+To see a run without a model:
+
+     perstack start tic-tac-toe "Let's play!"
+
+"""
 
 
 async def with_model(
@@ -107,9 +114,7 @@ def advice_without_any() -> str:
         "  2. Start a model server on this machine: Ollama (ollama serve), LM Studio or\n"
         "     llama.cpp, with a model that can call tools.\n\n"
         "  3. Name another provider with --provider and --model, or in perstack.toml.\n\n"
-        "To see a run without a model:\n\n"
-        '     perstack start tic-tac-toe "Let\'s play!"\n\n'
-        "`perstack doctor` tells more."
+        f"{'' if is_all_of_a_container() else DEMO_INSTEAD}`perstack doctor` tells more."
     )
 
 
