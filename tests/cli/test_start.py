@@ -5,18 +5,39 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.process import perstack
 from cli.server import serving
-from cli.terminal import in_a_terminal
+from cli.terminal import Terminal, in_a_terminal
 
 F2, F3, F4 = "\x1bOQ", "\x1bOR", "\x1bOS"
 LEAVES_SCREEN = "\x1b[?1049l"
 EXPERT = '[experts.helper]\ndescription = "Helps."\ninstruction = "Help."\n'
 TWO_ANSWERS = {"replies": [{"text": "First answer."}, {"text": "Second answer."}]}
+
+
+@contextmanager
+def helping(
+    folder: Path, scenario: dict[str, Any], *words: str
+) -> Generator[tuple[Terminal, dict[str, str]]]:
+    """`perstack start helper …` in a terminal, with a model that answers as it is told to."""
+    (folder / "perstack.toml").write_text(EXPERT)
+    with (
+        serving(scenario, folder) as env,
+        in_a_terminal("start", "helper", *words, cwd=folder, env=env) as terminal,
+    ):
+        yield terminal, env
+
+
+def leave(terminal: Terminal) -> None:
+    terminal.press("\x11")
+    assert terminal.ended() == 0
 
 
 def events_of(folder: Path) -> list[dict[str, object]]:
@@ -49,8 +70,7 @@ def test_a_game_is_begun_answered_left_and_gone_on_with(tmp_path: Path) -> None:
         terminal.press("1\r")
         terminal.until("step 2/100")
         terminal.until("● waiting")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        leave(terminal)
         assert terminal.settings() == before
         left, _, words = terminal.raw.rpartition(LEAVES_SCREEN)
         assert left
@@ -60,8 +80,7 @@ def test_a_game_is_begun_answered_left_and_gone_on_with(tmp_path: Path) -> None:
         terminal.until("answer takeTurn")
         terminal.press("9\r")
         terminal.until("● ready")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        leave(terminal)
     types = [event["type"] for event in events_of(tmp_path)]
     assert types.count("callInteractiveTool") == 2
     assert types[-1] == "completeRun", "a bad move was answered, and lost the game"
@@ -82,21 +101,15 @@ def test_an_expert_is_picked_and_the_first_line_is_the_query(tmp_path: Path) -> 
         terminal.press("Do two\r")
         terminal.until("Second answer.")
         terminal.until("● ready  helper  claude-sonnet-5-5  step 2")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        leave(terminal)
     events = events_of(tmp_path)
     assert len({event["jobId"] for event in events}) == 1
     assert [event["type"] for event in events].count("completeRun") == 2
 
 
 def test_a_stopped_job_goes_on_and_a_signal_leaves_the_terminal_whole(tmp_path: Path) -> None:
-    (tmp_path / "perstack.toml").write_text(EXPERT)
     scenario = {"replies": [{"trouble": "hang"}, {"text": "At last."}]}
-    words = ("start", "helper", "Go")
-    with (
-        serving(scenario, tmp_path) as env,
-        in_a_terminal(*words, cwd=tmp_path, env=env) as terminal,
-    ):
+    with helping(tmp_path, scenario, "Go") as (terminal, _):
         before = terminal.settings()
         terminal.until("step 1")
         terminal.press("\x03")
@@ -159,20 +172,20 @@ def test_bytes_that_are_no_text_end_nothing(tmp_path: Path) -> None:
         terminal.until("A caf\ufffd, and more")
         terminal.press("\r")
         terminal.until("First answer.")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        leave(terminal)
 
 
 def test_after_a_stop_the_screen_is_whole_again(tmp_path: Path) -> None:
     with in_a_terminal("start", "tic-tac-toe", "Let's play!", cwd=tmp_path) as terminal:
-        terminal.until("answer takeTurn")
+        for drawn in ("A new game. I begin", "answer takeTurn", "● waiting", "Keys"):
+            terminal.until(drawn)
         terminal.process.send_signal(signal.SIGTSTP)
         os.waitid(os.P_PID, terminal.process.pid, os.WSTOPPED)
         terminal.read_all()
         terminal.process.send_signal(signal.SIGCONT)
-        terminal.until("Keys")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        for drawn in ("A new game. I begin", "answer takeTurn", "● waiting", "Keys"):
+            terminal.until(drawn)
+        leave(terminal)
         assert terminal.raw.count(LEAVES_SCREEN) == 2
 
 
@@ -180,11 +193,7 @@ def test_the_file_is_read_anew_for_each_query_and_what_is_wrong_in_it_loses_noth
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "perstack.toml"
-    path.write_text(EXPERT)
-    with (
-        serving(TWO_ANSWERS, tmp_path) as env,
-        in_a_terminal("start", "helper", "Do one", cwd=tmp_path, env=env) as terminal,
-    ):
+    with helping(tmp_path, TWO_ANSWERS, "Do one") as (terminal, _):
         terminal.until("● ready  helper  claude-sonnet-5-5  step 1")
         path.write_text("experts = 7\n")
         terminal.press("Do two\r")
@@ -194,18 +203,13 @@ def test_the_file_is_read_anew_for_each_query_and_what_is_wrong_in_it_loses_noth
         terminal.until("was read anew: the Expert helper: instruction; model")
         terminal.until("Second answer.")
         terminal.until("claude-opus-5  step 2")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        leave(terminal)
     asked = [event for event in events_of(tmp_path) if event["type"] == "initializeRuntime"]
     assert [event["query"] for event in asked] == ["Do one", "Do two"]
 
 
 def test_another_model_is_asked_from_the_next_query_on(tmp_path: Path) -> None:
-    (tmp_path / "perstack.toml").write_text(EXPERT)
-    with (
-        serving(TWO_ANSWERS, tmp_path) as env,
-        in_a_terminal("start", "helper", "Do one", cwd=tmp_path, env=env) as terminal,
-    ):
+    with helping(tmp_path, TWO_ANSWERS, "Do one") as (terminal, _):
         terminal.until("● ready  helper  claude-sonnet-5-5  step 1")
         terminal.press(F2)
         terminal.until("Which model")
@@ -217,17 +221,12 @@ def test_another_model_is_asked_from_the_next_query_on(tmp_path: Path) -> None:
         terminal.until("claude-haiku-5-5 of anthropic is asked")
         terminal.press("Do two\r")
         terminal.until("● ready  helper  claude-haiku-5-5  step 2")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        leave(terminal)
         assert "--model claude-haiku-5-5" in terminal.raw
 
 
 def test_a_query_goes_on_from_a_checkpoint_that_was_gone_back_to(tmp_path: Path) -> None:
-    (tmp_path / "perstack.toml").write_text(EXPERT)
-    with (
-        serving({"replies": [{"text": "After-{n}."}] * 3}, tmp_path) as env,
-        in_a_terminal("start", "helper", "Do one", cwd=tmp_path, env=env) as terminal,
-    ):
+    with helping(tmp_path, {"replies": [{"text": "After-{n}."}] * 3}, "Do one") as (terminal, _):
         terminal.until("After-0.")
         terminal.until("● ready  helper  claude-sonnet-5-5  step 1")
         terminal.press("Do two\r")
@@ -246,25 +245,19 @@ def test_a_query_goes_on_from_a_checkpoint_that_was_gone_back_to(tmp_path: Path)
         assert "the newest" not in terminal.since, "the query has left the earlier checkpoint"
         terminal.press("\x1b")
         terminal.until("what to do")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        leave(terminal)
 
 
 def test_what_is_typed_after_a_stop_is_done_in_place_of_what_was_stopped(tmp_path: Path) -> None:
-    (tmp_path / "perstack.toml").write_text(EXPERT)
     scenario = {"replies": [{"trouble": "hang"}, {"text": "Done instead."}]}
-    with (
-        serving(scenario, tmp_path) as env,
-        in_a_terminal("start", "helper", "Go wrong", cwd=tmp_path, env=env) as terminal,
-    ):
+    with helping(tmp_path, scenario, "Go wrong") as (terminal, env):
         terminal.until("step 1")
         terminal.press("\x1b")
         terminal.until("● stopped")
         terminal.press("Go right\r")
         terminal.until("Done instead.")
         terminal.until("● ready")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        leave(terminal)
         again = perstack("run", "helper", "--continue", cwd=tmp_path, env=env)
     assert "is at rest (completed)" in again.stderr, "what was stopped is not carried on"
     types = [event["type"] for event in events_of(tmp_path)]
@@ -272,13 +265,9 @@ def test_what_is_typed_after_a_stop_is_done_in_place_of_what_was_stopped(tmp_pat
 
 
 def test_at_the_step_limit_a_higher_one_is_set_without_leaving(tmp_path: Path) -> None:
-    (tmp_path / "perstack.toml").write_text(EXPERT)
     looks = {"calls": [{"name": "listDirectory", "args": {"path": "."}}]}
-    words = ("start", "helper", "Look", "--max-steps", "1")
-    with (
-        serving({"replies": [looks, {"text": "Seen."}]}, tmp_path) as env,
-        in_a_terminal(*words, cwd=tmp_path, env=env) as terminal,
-    ):
+    scenario = {"replies": [looks, {"text": "Seen."}]}
+    with helping(tmp_path, scenario, "Look", "--max-steps", "1") as (terminal, _):
         terminal.until("stopped at the limit of 1 step; F4 sets a higher one")
         terminal.press(F4)
         terminal.until("It has taken 1 of 1.")
@@ -287,8 +276,7 @@ def test_at_the_step_limit_a_higher_one_is_set_without_leaving(tmp_path: Path) -
         terminal.press("Go on\r")
         terminal.until("Seen.")
         terminal.until("step 2/5")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        leave(terminal)
 
 
 def test_a_job_is_picked_and_goes_on_at_one_of_its_checkpoints(tmp_path: Path) -> None:
@@ -315,6 +303,5 @@ def test_a_job_that_goes_on_names_its_expert(tmp_path: Path) -> None:
     assert perstack("run", "tic-tac-toe", "Play", cwd=tmp_path).code == 0
     with in_a_terminal("start", "--continue", cwd=tmp_path) as terminal:
         terminal.until("answer takeTurn")
-        terminal.press("\x11")
-        assert terminal.ended() == 0
+        leave(terminal)
         assert "perstack start tic-tac-toe --continue" in terminal.raw

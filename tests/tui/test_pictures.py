@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,12 +24,13 @@ from perstack.tui.advice import Advice
 from perstack.tui.menu import Menu
 from perstack.tui.picker import Picker
 from perstack.tui.session import Choice, Happening, Notice, Rested
-from tui.fake_session import RUN, FakeSession, answered, begun, called, completed, tool, workbench
+from tui.fake_session import RUN, FakeSession, answered, begun, called, completed, tool
 from tui.pictures import compare
+from tui.screen import opened
 from tui.test_untrusted_text import EVIL, FENCED, LINKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
     from syrupy.assertion import SnapshotAssertion
@@ -199,23 +201,27 @@ async def still(app: App[Any], pilot: Pilot[Any], theme: str) -> None:
     await pilot.pause()
 
 
+@asynccontextmanager
+async def seeing(
+    happenings: list[Happening], size: tuple[int, int], theme: str
+) -> AsyncGenerator[Pilot[None]]:
+    """The workbench once all of it was heard, and nothing moves any more."""
+    session = FakeSession()
+    async with opened(session, size=size) as pilot:
+        session.tell(*happenings)
+        while not session.is_heard:
+            await pilot.pause(0.02)
+        await still(pilot.app, pilot, theme)
+        yield pilot
+
+
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("screen", SCREENS)
 async def test_the_workbench_looks_like_its_picture(
     screen: str, look: str, snapshot: SnapshotAssertion, tmp_path: Path
 ) -> None:
-    size, theme = LOOKS[look]
-    session = FakeSession()
-    app = workbench(session)
-    try:
-        async with app.run_test(size=size) as pilot:
-            session.tell(*SCREENS[screen])
-            while not session.is_heard:
-                await pilot.pause(0.02)
-            await still(app, pilot, theme)
-            compare(app, snapshot, tmp_path)
-    finally:
-        session.end()
+    async with seeing(SCREENS[screen], *LOOKS[look]) as pilot:
+        compare(pilot.app, snapshot, tmp_path)
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -235,35 +241,18 @@ async def test_what_is_asked_before_looks_like_its_picture(
 async def test_what_stands_over_it_looks_like_its_picture(
     screen: str, look: str, snapshot: SnapshotAssertion, tmp_path: Path
 ) -> None:
-    size, theme = LOOKS[look]
-    session = FakeSession()
-    app = workbench(session)
-    try:
-        async with app.run_test(size=size) as pilot:
-            session.tell(*SCREENS["conversation"])
-            while not session.is_heard:
-                await pilot.pause(0.02)
-            await still(app, pilot, theme)
-            await pilot.press(*OVER[screen])
-            await still(app, pilot, theme)
-            compare(app, snapshot, tmp_path)
-    finally:
-        session.end()
+    async with seeing(SCREENS["conversation"], *LOOKS[look]) as pilot:
+        await pilot.press(*OVER[screen])
+        await still(pilot.app, pilot, LOOKS[look][1])
+        compare(pilot.app, snapshot, tmp_path)
 
 
 async def test_what_is_open_looks_like_its_picture(
     snapshot: SnapshotAssertion, tmp_path: Path
 ) -> None:
-    session = FakeSession()
-    app = workbench(session)
-    try:
-        async with app.run_test(size=(80, 40)) as pilot:
-            session.tell(*SCREENS["conversation"][:-2], Rested("completed"))
-            while not session.is_heard:
-                await pilot.pause(0.02)
-            for fold in app.query(Collapsible):
-                fold.collapsed = False
-            await still(app, pilot, "textual-dark")
-            compare(app, snapshot, tmp_path)
-    finally:
-        session.end()
+    told = [*SCREENS["conversation"][:-2], Rested("completed")]
+    async with seeing(told, (80, 40), "textual-dark") as pilot:
+        for fold in pilot.app.query(Collapsible):
+            fold.collapsed = False
+        await still(pilot.app, pilot, "textual-dark")
+        compare(pilot.app, snapshot, tmp_path)
