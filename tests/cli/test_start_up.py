@@ -93,3 +93,19 @@ def test_looking_at_jobs_loads_no_event_loop_and_follows_no_run(
     assert not modules & (NEVER | {"anyio", "asyncio", "httpx2", "ssl"})
     ours = ("perstack.runtime", "perstack.providers", "perstack.skills", "perstack.base")
     assert not any(name.startswith((*ours, "perstack.net.")) for name in modules)
+
+
+def test_the_workbench_loads_what_it_shows_when_there_is_something_to_show() -> None:
+    program = "import sys, perstack.cli.workbench, perstack.cli.wanted; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    later = {
+        "genai_prices",
+        "httpx2",
+        "markdown_it",
+        "perstack.cli.choices",
+        "perstack.tui.form",
+        "pydantic",
+        "pygments",
+    }
+
+    assert not later & set(ended.stdout.decode().split())

@@ -16,7 +16,6 @@ from perstack.views.plain import plain
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
-    from textual.widget import Widget
 
     from perstack.tui.fields import Field
 
@@ -155,11 +154,6 @@ class Form(Vertical):
         """Send it."""
         pressed.stop()
         self.send()
-
-
-def is_open_list(widget: Widget) -> bool:
-    """Whether it is the list of a field; it is open as long as it has the focus."""
-    return isinstance(widget.parent, Select)
 
 
 def _label(field: Field) -> Content:

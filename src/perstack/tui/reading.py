@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from textual.widgets import Collapsible
+from typing import TYPE_CHECKING
 
-from perstack.tui.form import is_open_list
+from textual.widgets import Collapsible, Select
+
 from perstack.tui.help import Help
 from perstack.tui.keys import ACTIONS
 from perstack.tui.marking import Marker
@@ -13,6 +14,9 @@ from perstack.tui.search import SearchBar
 from perstack.tui.terminal import TerminalApp
 from perstack.tui.transcript import Transcript
 from perstack.views.plain import counted
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
 
 
 class Reading(TerminalApp[None]):
@@ -68,6 +72,11 @@ class Reading(TerminalApp[None]):
         """Whatever stands over the screen has the keys for itself, and an open list its Esc."""
         if action in ACTIONS and len(self.screen_stack) > 1:
             return False
-        if action == "stop" and self.focused is not None and is_open_list(self.focused):
+        if action == "stop" and self.focused is not None and _is_open_list(self.focused):
             return False
         return super().check_action(action, parameters)
+
+
+def _is_open_list(widget: Widget) -> bool:
+    """Whether it is the list of a form's field; it is open as long as it has the focus."""
+    return isinstance(widget.parent, Select)
