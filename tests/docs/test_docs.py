@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,11 @@ def test_the_models_that_keys_choose_are_in_the_reference() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `(.+)` \| `(.+)` \|$", section, re.MULTILINE)
 
     assert rows == [(KEY_VARIABLES[name], name, model) for name, model in MODELS.items()]
+
+
+def test_the_readme_counts_the_dependencies_that_there_are() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    numbers = ("Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
+
+    word = numbers[len(project["dependencies"]) - 7]
+    assert f"{word} direct dependencies" in (ROOT / "README.md").read_text(encoding="utf-8")
