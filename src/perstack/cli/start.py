@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def start(expert: str | None, query: str | None, events: Form, **given: Unpack[Given]) -> int:
     """Work with EXPERT in the terminal, beginning with QUERY.
 
-    Without EXPERT there is a list to pick one from; without QUERY, the first line
-    that is typed is the query.
+    Without EXPERT there is a list of Experts to pick from, and of jobs to go on with;
+    without QUERY, the first line that is typed is the query.
     """
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         if expert is None:
