@@ -185,11 +185,6 @@ OVER = {
 """What is pressed to have something over a conversation, or beside it."""
 
 
-@pytest.fixture(autouse=True)
-def _colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-
-
 async def still(app: App[Any], pilot: Pilot[Any], theme: str) -> None:
     """Nothing moves any more, and no cursor blinks."""
     app.theme = theme

@@ -11,8 +11,16 @@ F = TypeVar("F", bound=Callable[..., object])
 
 VALUES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("--config",), "PATH", "The perstack.toml to use: a file, or an https URL."),
-    (("--provider",), "NAME", "The model provider. [default: anthropic]"),
-    (("--model",), "NAME", "The model. [default: claude-sonnet-5-5]"),
+    (
+        ("--provider",),
+        "NAME",
+        "The model provider. [default: the first whose key is set, or anthropic]",
+    ),
+    (
+        ("--model",),
+        "NAME",
+        "The model. [default: claude-sonnet-5-5 of anthropic, or the key's own]",
+    ),
     (("--reasoning-budget",), "BUDGET", "none, minimal, low, medium, high, or a number of tokens."),
     (("--max-steps",), "N", "Steps that all runs of the job may take together. [default: 100]"),
     (("--max-retries",), "N", "Failed replies in a row before a run gives up. [default: 5]"),
