@@ -52,7 +52,12 @@ def _choices(marks: Sequence[Mark], *, has_newest: bool) -> tuple[Choice, ...]:
     return (
         *((newest,) if has_newest else ()),
         *(
-            Choice(mark.id, mark.about, _STATUSES.get(mark.status, ""), f"step {mark.step_number}")
+            Choice(
+                mark.id,
+                mark.about or ("It was answered." if mark.status == "proceeding" else ""),
+                _STATUSES.get(mark.status, ""),
+                f"step {mark.step_number}",
+            )
             for mark in reversed(marks[-MOST:])
         ),
     )
